@@ -1,6 +1,7 @@
 """Print the speed table: each row both sides in the same run, with the ratio reached.
 
 ``python -m benchmarks`` prints it; ``--docs`` writes it into ``docs/explanation/speed.md`` too,
+where processors with AVX-512 have one table and those with AVX2 another,
 ``--json`` prints it for programs. Names choose parts: ``python -m benchmarks every_state``. What
 takes long or fills a disk is measured by commands of its own: ``python -m benchmarks.statistics``
 (10**8 paths), ``benchmarks.store`` (`write`), ``benchmarks.scaling`` (1 against 2 workers on every
@@ -28,7 +29,7 @@ from benchmarks import (
     scenarios,
     slow_samplers,
 )
-from benchmarks._machine import machine
+from benchmarks._machine import machine, vectors
 from benchmarks._measure import Row, markdown
 from benchmarks._pages import write_between
 
@@ -68,7 +69,8 @@ def main() -> None:
     if chosen.json:
         print(json.dumps([row.__dict__ for row in table], indent=2))
     if chosen.docs:
-        write_between("explanation/speed.md", "speed", f"{header}\n\n{markdown(table)}")
+        marks = f"speed {vectors() or 'of others'}"
+        write_between("explanation/speed.md", marks, f"{header}\n\n{markdown(table)}")
 
 
 if __name__ == "__main__":

@@ -34,9 +34,18 @@ def processor() -> str:
     family, model = int(fields["cpu family"]), int(fields["model"])
     known = MICROARCHITECTURES.get((fields.get("vendor_id", ""), family, model))
     kind = f"family {family}, model {model}" + (f": {known}" if known else "")
-    flags = fields.get("flags", "").split()
-    vectors = next((v for k, v in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if k in flags), None)
-    return f"{name} ({kind}{f', {vectors}' if vectors else ''})"
+    widest = vectors()
+    return f"{name} ({kind}{f', {widest}' if widest else ''})"
+
+
+def vectors() -> str:
+    """Return the widest vectors of the processor, as far as the kernels use them; or nothing."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
+    return next((v for k, v in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if k in flags), "")
 
 
 def machine() -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 import montezarr as mz
 from benchmarks._measure import Row
-from montezarr.engine.bench.run import calibrated
+from montezarr.engine.bench.run import BENCH_STEPS, calibrated
 from montezarr.engine.bench.samplers import PythonLoop
 
 PATHS, STEPS, SECONDS = 200, 10, 0.05
@@ -41,7 +41,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
 
 def rows() -> Iterator[Row]:
     """Yield the rows."""
-    busy = PythonLoop(calibrated(SECONDS))
+    busy = PythonLoop(round(calibrated(SECONDS) * BENCH_STEPS / STEPS))
     for title, sampler in (("sleeping", Sleeping()), ("busy", busy)):
         ds = mz.simulate(sampler, PATHS, STEPS, 0.0, seed=1)
         taken: dict[str, list[float]] = {name: [] for name in CALLS}

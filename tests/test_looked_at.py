@@ -150,3 +150,77 @@ def test_processes_of_one_recursion_say_so_and_no_others(name):
         if cls.is_recursion:
             some = process.sample(KeptDraws.over(draws, (2, 7), 7), grid, x0)
             assert some.tobytes() == process.sample(draws, grid, x0)[[2, 7]].tobytes()
+
+
+# --- plain Dask ------------------------------------------------------------------------------
+
+INDICES = {
+    "last": np.s_[:, -1], "path": np.s_[17], "path and time": np.s_[17, 3],
+    "steps": np.s_[100:4000:7, ::2], "paths": np.s_[[5, 3, 2000]],
+    "paths and a time": np.s_[[5, 3, 2000], 4], "times": np.s_[:, [1, 5, 2]],
+    "both": np.s_[::2, [1, 5, 2]], "turned round": np.s_[::-1, ::-1], "new axis": np.s_[:, None, 3],
+    "none": np.s_[0:0], "no time": np.s_[:, 3:3], "from the end": np.s_[-5:, -3:],
+}  # fmt: skip
+
+
+def by_path(rng, T):
+    return rng.normal(size=T + 1)
+
+
+def by_block(rng, n, T):
+    return rng.integers(9, size=(n, T + 1))
+
+
+@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize(
+    "process", [GBM, mz.PoissonProcess(rate=3.0), by_path, by_block], ids=lambda p: str(p)[:12]
+)
+def test_a_slice_by_dask_has_the_values_of_whole_paths(process, index):
+    ds = mz.simulate(process, chunks=1024, **(GRID if isinstance(process, mz.Process) else LEAST))
+    whole, sliced = ds.x.values, ds.x.data[INDICES[index]]
+    right = whole[INDICES[index]]
+    np.testing.assert_array_equal(sliced.compute(), right)
+    if right.ndim:
+        np.testing.assert_array_equal(sliced.T[::2].compute(), right.T[::2])
+    assert sliced.dtype == right.dtype
+
+
+LEAST = {"n_paths": 5000, "T": 12, "seed": 3}
+
+
+def test_a_slice_by_dask_of_scenarios_has_the_values_of_whole_paths():
+    sigma = xr.DataArray([0.1, 0.2, 0.3], dims="sigma", coords={"sigma": [0.1, 0.2, 0.3]})
+    x = mz.simulate(GBM, chunks=1024, vary={"sigma": sigma}, **GRID).x
+    whole = x.compute()
+    for choose in (
+        lambda x: x.isel(time=-1), lambda x: x.sel(sigma=0.2), lambda x: x.isel(path=[7, 4000]),
+        lambda x: x.isel(sigma=[2, 0], path=5, time=slice(2, 9, 3)),
+    ):  # fmt: skip
+        xr.testing.assert_identical(choose(x).compute(), choose(whole))
+
+
+@pytest.mark.parametrize("look", [*SINGLE, "slice"])
+def test_dask_draws_the_times_that_are_looked_at(look, kept):
+    x = mz.simulate(GBM, x0=100.0, chunks=2048, **GRID).x
+    found = (SINGLE | SEVERAL)[look](x).mean("path").compute(scheduler="synchronous")
+    # What is looked at in two ways is drawn once, as a whole.
+    assert len(kept) == (0 if look == "difference" else 3), kept
+    whole = x.compute()
+    np.testing.assert_allclose(found, (SINGLE | SEVERAL)[look](whole).mean("path"), rtol=1e-13)
+
+
+def test_dask_draws_the_paths_that_are_looked_at():
+    drawn = []
+
+    def noted(rng, T):
+        drawn.append(1)
+        return rng.normal(size=T + 1)
+
+    x = mz.simulate(noted, **LEAST).x
+    drawn.clear()
+    alone = x.isel(path=4017).compute(scheduler="synchronous")
+    assert len(drawn) == 1
+    np.testing.assert_array_equal(alone, x[4017].values)
+    drawn.clear()
+    x[100:110].compute(scheduler="synchronous")
+    assert len(drawn) == 10

@@ -9,7 +9,11 @@ from typing import Any
 import cloudpickle
 import dask.array as da
 import numpy as np
+from dask.array.core import getter
+from dask.blockwise import blockwise
 from dask.delayed import delayed
+from dask.highlevelgraph import HighLevelGraph
+from dask.layers import ArraySliceDep
 
 from montezarr.core.tunables.memory import SHARED_SAMPLER_MIN_BYTES
 from montezarr.run._origins import SIMULATED
@@ -66,7 +70,10 @@ def _axes_beside_paths(variable: Variable) -> list[int]:
 
 def _drawn(run: Run, name: str, **form: Any) -> Any:
     """Return the array whose blocks tasks draw; a block may hold all variables of a chunk."""
-    options = {"name": name, "run": _own_task(register_task(run), name), **form}
+    own = _own_task(task := register_task(run), name)
+    if run.inputs is None and own is task and len(run.sampler.variables) == 1:
+        return _indexed(task, name, **form)
+    options = {"name": name, "run": own, **form}
     if run.inputs is None:
         return da.map_blocks(chunk_of, **options)
     x0 = run.inputs.rechunk({-1: chunk_sizes(run)})
@@ -76,6 +83,17 @@ def _drawn(run: Run, name: str, **form: Any) -> Any:
     if x0.ndim > 1:
         options["drop_axis"] = list(range(x0.ndim - 1))
     return da.map_blocks(chunk_from, x0, **options)
+
+
+def _indexed(task: RunTask, name: str, *, dtype: Any, meta: Any, chunks: Any) -> Any:
+    """Return an array as Dask makes it of what can be indexed: it fuses the slices taken of it."""
+    dims = tuple(range(len(chunks)))
+    layer = blockwise(
+        getter, name, dims, task, None, ArraySliceDep(chunks), dims,
+        numblocks={}, _data_producer=True,
+    )  # fmt: skip
+    graph = HighLevelGraph.from_collections(name, layer)
+    return da.Array(graph, name, chunks, dtype=dtype, meta=meta)
 
 
 def array_names(run: Run) -> dict[str, str]:

@@ -1,9 +1,10 @@
-"""The tasks that draw the chunks of a run; they run in a worker without importing Dask."""
+"""The tasks that draw the chunks of a run, or the parts of them that an expression takes."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 from montezarr.core import buffers
 from montezarr.core.errors import MemoryBudgetError
 from montezarr.samplers import PathArrays, Sampler, sample_range
+from montezarr.samplers.schema import TIME
 
 
 class RunTask:
     """The argument of a chunk's task: the sampler, and how to find its range of paths.
 
+    It is indexed as an array is that holds the only variable of a run, and draws what is taken:
+    Dask makes one slice of those of an expression, so that ``x.isel(time=-1)`` draws no other time.
     In the process that made the array it also keeps the `Run` alive, for `Run.behind`.
     """
 
@@ -30,6 +34,51 @@ class RunTask:
 
     def __dask_tokenize__(self) -> Any:  # the name of the array identifies the run already
         return ("montezarr", self.sampler.name, self.chunk, self.n_paths)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Draw the paths and times that an index takes."""
+        (variable,) = self.sampler.variables
+        n_paths = _check_bounded(self)
+        _bound_buffers()
+        taken = [i for i in index if i is not None]
+        taken += [slice(None)] * (1 + len(variable.dims) - len(taken))
+        start, stop, taken[variable.lead] = _span(taken[variable.lead], n_paths)
+        sampler = self.sampler
+        if TIME in variable.dims:
+            axis = variable.dims_with_paths.index(TIME)
+            sampler, taken[axis] = _at_times(sampler, taken[axis])
+        block = as_block(sample_range(sampler, start, stop), sampler.leads)
+        for axis in reversed(range(block.ndim)):  # each alone: two arrays would go together
+            block = block[(slice(None),) * axis + (taken[axis],)]
+        new = tuple(i if i is None else slice(None) for i in index if not isinstance(i, Integral))
+        return block[new] if None in index else block
+
+
+def _span(taken: Any, n_paths: int) -> tuple[int, int, Any]:
+    """Return the first path and the end of what an index takes, and the index of it in there."""
+    if isinstance(taken, Integral):
+        path = range(n_paths)[taken]
+        return path, path + 1, 0
+    paths = range(n_paths)[taken] if isinstance(taken, slice) else np.asarray(taken)
+    if not len(paths):
+        return 0, 0, slice(0)
+    start = int(min(paths[0], paths[-1]) if isinstance(paths, range) else paths.min())
+    stop = 1 + int(max(paths[0], paths[-1]) if isinstance(paths, range) else paths.max())
+    if isinstance(paths, range) and paths.step == 1:
+        return start, stop, slice(None)
+    return start, stop, np.asarray(paths) - start
+
+
+def _at_times(sampler: Sampler, taken: Any) -> tuple[Sampler, Any]:
+    """Return the sampler that draws the times of an index alone, if there is one, and the index."""
+    positions = np.arange(sampler.n_times)[taken]
+    chosen = np.unique(positions)
+    if len(chosen) == sampler.n_times or not len(chosen):
+        return sampler, taken
+    fewer = sampler.keeping(tuple(chosen.tolist()))
+    if fewer is None:
+        return sampler, taken
+    return fewer, np.searchsorted(chosen, positions) if positions.ndim else 0
 
 
 def chunk_of(run: RunTask, block_id: Any = None) -> Any:
@@ -93,12 +142,18 @@ def as_block(arrays: PathArrays, leads: Mapping[str, int]) -> Any:
 
 
 def _range(run: RunTask, block_id: Any) -> tuple[int, int]:
+    n_paths = _check_bounded(run)
+    variables = run.sampler.variables
+    # A run of several variables has chunks along the paths alone.
+    start = block_id[variables[0].lead if len(variables) == 1 else 0] * run.chunk
+    return start, min(start + run.chunk, n_paths)
+
+
+def _check_bounded(run: RunTask) -> int:
+    """Return the number of paths; raise if there is none."""
     if run.n_paths is None:
         raise MemoryBudgetError(
             "n_paths: expected a number of paths to compute, got None, which only montezarr.stream"
             " takes. Pass n_paths= to simulate."
         )
-    variables = run.sampler.variables
-    # A run of several variables has chunks along the paths alone.
-    start = block_id[variables[0].lead if len(variables) == 1 else 0] * run.chunk
-    return start, min(start + run.chunk, run.n_paths)
+    return run.n_paths
