@@ -34,8 +34,8 @@ RANGES = {
 }
 """Values to test, by process and parameter."""
 
-NO_NUMBERS = {"MarkovChain", "Diffusion"}
-"""Processes without a field that is one number; the arguments of a Diffusion have their own."""
+NO_NUMBERS = {"MarkovChain", "Diffusion", "ReactionNetwork"}
+"""Processes without a field that is one number; the parameters of others have tests of their own."""
 
 
 def drift(t, x, kappa, level=0.5):

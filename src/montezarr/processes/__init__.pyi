@@ -10,6 +10,7 @@ from montezarr.processes.geometric_brownian_motion import (
 )
 from montezarr.processes.heston import Heston as Heston
 from montezarr.processes.markov_chain import MarkovChain as MarkovChain
+from montezarr.processes.networks.reaction_network import ReactionNetwork as ReactionNetwork
 from montezarr.processes.ornstein_uhlenbeck import OrnsteinUhlenbeck as OrnsteinUhlenbeck
 from montezarr.processes.poisson_process import PoissonProcess as PoissonProcess
 from montezarr.processes.random_walk import RandomWalk as RandomWalk

@@ -1,0 +1,137 @@
+"""The direct method: Gillespie 1977, doi:10.1021/j100540a008."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from montezarr.processes.networks._code import MANY, Source
+from montezarr.processes.networks._streams import ROOM
+from montezarr.processes.networks._structure import Structure
+from montezarr.processes.networks._thinning import propose, rates_now
+
+HEAD = """\
+def loop(key0, key1, first, low, high, times, x0, parameters, step, most, {out}, failed):
+    waits, choices = np.empty({room}), np.empty({room})
+    words = np.empty((2, {room}), np.uint64)
+    last = len(times) - 1
+    end = times[last]
+"""
+
+
+def grid_source(structure: Structure, kept: tuple[int, ...]) -> str:
+    """Return the source of the loop that writes the state at the times of a grid."""
+    source = _begun(structure, "out")
+    with source.block("for j in range(low, high):"):
+        _begin(source)
+        _events(source, partial(_before_event, source, kept), source.fire)
+        with source.block("while k <= last:"):
+            source.record(kept)
+            source.add("k += 1")
+    return source.text
+
+
+def event_source(structure: Structure, kept: tuple[int, ...]) -> str:
+    """Return the source of the loop that writes time, reaction and new state of every event."""
+    source = _begun(structure, "when, which, out, counts")
+
+    def write(r: int) -> None:
+        source.fire(r)
+        source.add("when[k, j] = t", f"which[k, j] = {r}")
+        source.record(kept)
+        source.add("k += 1")
+
+    def before(time: str) -> None:
+        with source.block(f"if {time} > end:"):
+            source.add("break")
+
+    with source.block("for j in range(low, high):"):
+        _begin(source)
+        _events(source, before, write, full="k == len(when)")
+        source.add("counts[j] = k")
+    return source.text
+
+
+def _begun(structure: Structure, out: str) -> Source:
+    source = Source(structure)
+    source.lines = HEAD.format(room=ROOM, out=out).splitlines()
+    source.depth = 1
+    return source
+
+
+def _begin(source: Source) -> None:
+    source.begin_path()
+    source.add("event = used = size = k = 0")
+    source.first_propensities()
+
+
+def _events(
+    source: Source, before: Callable[[str], None], fire: Callable[[int], None], full: str = ""
+) -> None:
+    """Add the loop over events.
+
+    Parameters
+    ----------
+    before : function
+        Adds what comes before an event at a time, and leaves the loop if that is beyond the end.
+    fire : function
+        Adds what a reaction does.
+    full : str
+        A condition under which there is no room for one more event.
+    """
+    is_timed = any(source.structure.depends_on_time)
+    if is_timed:
+        source.add("window = end - t")
+    with source.block("while True:"):
+        if is_timed:
+            with source.block("if t >= end:"):
+                source.add("break")
+            propose(source, "end", partial(_draw, source))
+            total = rates_now(source)
+            with source.block(f"if x >= {total}:"):
+                source.add("window = window / 2.0", "continue")
+            before("t")
+        else:
+            total = source.total()
+            with source.block(f"if {total} == 0.0:"):
+                source.add("break")
+            _draw(source)
+            source.add(f"after = t + waits[used] / {total}")
+            before("after")
+            source.add("t = after", f"x = choices[used] * {total}", "used += 1")
+        if full:
+            with source.block(f"if {full}:"):
+                source.add("k += 1", "break")
+        source.choose(0, len(source.structure.reactions), partial(_fire, source, fire))
+
+
+def _before_event(source: Source, kept: tuple[int, ...], time: str) -> None:
+    """Write the state at the times of the grid before an event."""
+    with source.block(f"while k <= last and times[k] < {time}:"):
+        source.record(kept)
+        source.add("k += 1")
+    with source.block("if k > last:"):
+        source.add("break")
+
+
+def _draw(source: Source) -> None:
+    """Draw the numbers of the next events if those at hand are used."""
+    with source.block("if used == size:"):
+        source.add("event += size")
+        with source.block("if event >= most:"):
+            source.fail(MANY, -1, "0.0")
+        source.add(
+            f"size = min({ROOM}, 16 if event == 0 else event, most - event)",
+            "used = 0",
+            "events_from(key0, key1, first + j, event, waits, choices, words, size)",
+        )
+
+
+def _fire(source: Source, fire: Callable[[int], None], r: int) -> None:
+    """Change the state by the chosen reaction.
+
+    The sum of all may be reached by rounding: then nothing happens if the last one cannot.
+    """
+    is_last = r == len(source.structure.reactions) - 1
+    with source.block(f"if a{r} > 0.0:" if is_last else "if True:"):
+        fire(r)
