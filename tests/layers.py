@@ -69,6 +69,8 @@ ROOMS = {
         networks._thinning
         networks._direct
         networks._network
+        networks._epidemic networks.reaction_network
+        networks._model
         *
         """,
     ),

@@ -304,3 +304,59 @@ def test_rates_that_depend_on_the_time_are_exact():
     x = ds.X.values[:, 1:]
     assert (np.abs(x.mean(axis=0) - mean) < 4 * np.sqrt(mean / len(x))).all()
     assert (np.abs(x.var(axis=0) / mean - 1) < 0.05).all()
+
+
+# --- named models --------------------------------------------------------------------------------
+
+MODELS = [mz.BirthDeath, mz.GeneExpression, mz.MichaelisMenten, mz.SEIR, mz.SIR, mz.SIS]
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_named_model_has_the_paths_of_its_network(kind):
+    for model in kind.examples():
+        ds = mz.simulate(model, n_paths=20, T=4, dt=0.5, seed=2)
+        assert same(mz.simulate(model.network(), n_paths=20, T=4, dt=0.5, seed=2), ds)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.8, 1.7])
+def test_models_of_epidemics_state_the_final_size(beta):
+    law = final_sizes(50, 3, beta, 0.5)
+    sir = mz.SIR(beta=beta, gamma=0.5, population=50, infected=3)
+    np.testing.assert_allclose(sir.final_size(), law, atol=1e-14)
+    seir = mz.SEIR(beta=beta, sigma=3.0, gamma=0.5, population=50, infected=3)
+    np.testing.assert_allclose(seir.final_size((47, 2, 1, 0)), law, atol=1e-14)
+    paths = mz.simulate(seir, n_paths=4000, times=[0.0, 1e4], seed=1).R.values[:, 1] - 3
+    mean, square = law @ np.arange(48), law @ np.arange(48) ** 2
+    assert abs(paths.mean() - mean) <= 4 * np.sqrt((square - mean**2) / 4000) + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("birth", "death", "immigration"),
+    [(0.7, 1.0, 0.0), (1.0, 1.0, 0.0), (1.2, 1.0, 0.0), (0.0, 1.0, 2.0), (0.5, 1.0, 0.7)],
+)
+def test_birth_and_death_state_the_probability_that_none_is_there(birth, death, immigration):
+    process = mz.BirthDeath(birth=birth, death=death, immigration=immigration, start=2)
+    t = np.array([0.0, 0.5, 1.0, 3.0])
+    x = mz.simulate(process, n_paths=20_000, times=t, seed=4).x.values
+    law = process.extinction(t)
+    error = np.sqrt(law * (1 - law) / len(x))
+    assert (np.abs((x == 0).mean(axis=0) - law) <= 4 * error).all()
+
+
+def test_birth_and_death_die_out_in_the_end_unless_births_outweigh():
+    assert mz.BirthDeath(birth=0.5, death=1.0).extinction(np.inf) == 1.0
+    assert mz.BirthDeath(birth=1.0, death=1.0).extinction(np.inf) == 1.0
+    assert mz.BirthDeath(birth=2.0, death=1.0, start=3).extinction(np.inf) == 0.125
+    assert mz.BirthDeath(birth=0.0, death=1.0).extinction(np.inf) == 1.0
+
+
+def test_gene_expression_states_the_noise_of_its_protein():
+    gene = mz.GeneExpression(transcription=2.0, translation=5.0, protein_decay=0.5)
+    p = mz.simulate(gene, n_paths=4000, times=[0.0, 30.0], seed=1).P.values[:, 1]
+    assert p.var() / p.mean() == pytest.approx(gene.fano_factor, rel=0.1)
+
+
+def test_more_people_cannot_be_infected_than_there_are():
+    for kind in (mz.SIR, mz.SIS):
+        with pytest.raises(ValueError, match="infected: expected at most the population, 5, got 6"):
+            kind(beta=1.0, gamma=1.0, population=5, infected=6)

@@ -25,6 +25,9 @@ from montezarr.random.draws import Draws
 REACTION_DTYPE = "int16"
 """Dtype of the positions of reactions."""
 
+EVENTS_MAX = 2**32 - 1
+"""Events of a path that have random numbers of their own."""
+
 COUNT_MAX = 2.0**53
 """Numbers of molecules are below it: the loops count in float64."""
 

@@ -24,15 +24,13 @@ from montezarr.processes._per_path import checked_numbers, unknown_parameter
 from montezarr.processes.networks._equations import equations_of, reaction_rows
 from montezarr.processes.networks._network import (
     COUNT_MAX,
+    EVENTS_MAX,
     NetworkProcess,
     Numbers,
     event_variables,
 )
 from montezarr.processes.networks._parser import RESERVED
 from montezarr.processes.networks._structure import Structure, structure_of
-
-EVENTS_MAX = 2**32 - 1
-"""Events of a path that have random numbers of their own."""
 
 
 @final
