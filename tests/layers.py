@@ -63,9 +63,10 @@ ROOMS = {
         _built_in _fit _fused _gaussian _kernels.markov_chain _kernels.poisson \
             _kernels.random_walk _reversion
         _reversion_at networks._parser networks._streams
-        networks._loops networks._structure
+        networks._loops networks._sbml_math networks._structure
+        networks._sbml
         networks._code networks._equations
-        networks._bounds
+        networks._bounds networks._interventions
         networks._thinning
         networks._direct
         networks._network

@@ -41,11 +41,11 @@ def same(a, b):
 
 
 def test_event_e_takes_the_exponential_of_step_2e_and_the_uniform_number_of_step_2e_plus_1():
-    ds = mz.simulate(SIR, n_paths=5, **RUN)
-    for path in range(5):
+    ds = mz.simulate(SIR, n_paths=2, **RUN)
+    for path in range(2):
         draws = mz.Draws.of(3, start=path, n=1)
         s, i, r, t, states = 90, 10, 0, 0.0, []
-        for event in range(400):
+        for event in range(200):
             rates = 2.0 / (s + i + r) * s * i, 1.0 * i
             total = rates[0] + rates[1]
             wait = draws.exponential(2 * event)[0] / total if total else np.inf
@@ -62,7 +62,9 @@ def test_event_e_takes_the_exponential_of_step_2e_and_the_uniform_number_of_step
             assert ds[name][path].values.tolist() == [state[k] for state in states]
 
 
-@pytest.mark.parametrize("network", [SEASONS, SIR], ids=["thinning", "direct"])
+@pytest.mark.parametrize(
+    "network", [pytest.param(SEASONS, marks=pytest.mark.slow), SIR], ids=["thinning", "direct"]
+)
 def test_python_and_compiled_code_give_the_same_bits(network):
     grid = mz.TimeGrid.of(10, 0.5)
     x0 = network.check_x0(None, "int64")
@@ -88,7 +90,11 @@ def test_python_and_compiled_code_give_the_same_bits(network):
 
 
 @pytest.mark.parametrize(
-    ("network", "run"), [(SIR, RUN), (OF_EVENTS, SPAN), (SEASONS, RUN)],
+    ("network", "run"), [
+        (SIR, RUN),
+        pytest.param(OF_EVENTS, SPAN, marks=pytest.mark.slow),
+        pytest.param(SEASONS, RUN, marks=pytest.mark.slow),
+    ],
     ids=["grid", "events", "thinning"],
 )  # fmt: skip
 def test_chunks_stores_and_replay_give_the_same_paths(network, run, tmp_path):
@@ -105,6 +111,7 @@ def test_chunks_stores_and_replay_give_the_same_paths(network, run, tmp_path):
     assert mz.replay(stored, 2999).sizes == {k: v for k, v in stored.sizes.items() if k != "path"}
 
 
+@pytest.mark.slow
 def test_reductions_and_virtual_stores_of_events_and_counts():
     ds = mz.simulate(OF_EVENTS, n_paths=2500, **SPAN)
     counts = mz.reduce(ds[["n_events"]], "mean")
@@ -140,6 +147,7 @@ def test_events_on_a_grid_are_the_paths_on_the_grid():
     assert ds.reaction.attrs["flag_meanings"].split() == ["S_+_I_->_2_I", "I_->_R"]
 
 
+@pytest.mark.slow
 def test_a_record_of_some_species_has_their_paths_alone():
     one = mz.ReactionNetwork(
         species=SIR.species, reactions=REACTIONS, parameters=PARAMETERS, record=["R"]
@@ -164,17 +172,20 @@ def test_room_for_events_is_told_and_may_cut_paths():
 # --- failures ------------------------------------------------------------------------------------
 
 
+FAILURES = [
+    ("X => Y @ 3", ["'X => Y'", "a negative number at t=", "X=-1"]),
+    ("X -> 2 X @ k", ["at most 5,000 events on a path"]),
+    ("X -> 0 @ k - X0", ["rate of 'X -> 0'", ">= 0, got -"]),
+    ("X -> 0 @ 1 - t", ["rate of 'X -> 0'", "got -", "at t="]),
+    ("0 -> X @ 1 / (X - 5)", ["expected a finite sum, got inf"]),
+    ("0 => X @ log(4 - X)", ["rate of '0 => X'", "got nan"]),
+    ("0 -> X @ 1 / abs(t - 1)", ["expected a finite sum, got inf at t="]),
+]
+
+
 @pytest.mark.parametrize(
     ("reaction", "messages"),
-    [
-        ("X => Y @ 3", ["'X => Y'", "a negative number at t=", "X=-1"]),
-        ("X -> 0 @ k - X0", ["rate of 'X -> 0'", ">= 0, got -"]),
-        ("X -> 0 @ 1 - t", ["rate of 'X -> 0'", "got -", "at t="]),
-        ("0 -> X @ 1 / (X - 5)", ["expected a finite sum, got inf"]),
-        ("0 => X @ log(4 - X)", ["rate of '0 => X'", "got nan"]),
-        ("0 -> X @ 1 / abs(t - 1)", ["expected a finite sum, got inf at t="]),
-        ("X -> 2 X @ k", ["at most 5,000 events on a path"]),
-    ],
+    [*FAILURES[:2], *(pytest.param(*case, marks=pytest.mark.slow) for case in FAILURES[2:])],
 )
 def test_a_failure_names_path_time_reaction_and_state(reaction, messages):
     network = mz.ReactionNetwork(
@@ -189,6 +200,7 @@ def test_a_failure_names_path_time_reaction_and_state(reaction, messages):
         assert message in shown
 
 
+@pytest.mark.slow
 def test_the_lowest_path_that_fails_is_named():
     network = mz.ReactionNetwork(species={"X": 60}, reactions=["X => 0 @ where(X > 12, X, -1)"])
     with pytest.raises(SamplerError) as caught:
@@ -232,6 +244,7 @@ def final_sizes(n, infected, beta, gamma):
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.8, 1.7])
 def test_the_final_size_of_an_epidemic_has_its_exact_law(beta):
     n, paths = 200, 40_000
@@ -248,6 +261,7 @@ def test_the_final_size_of_an_epidemic_has_its_exact_law(beta):
     assert chi < freedom + 4 * np.sqrt(2 * freedom)
 
 
+@pytest.mark.slow
 def test_the_extinction_time_of_a_birth_and_death_process_has_its_exact_law():
     birth, death, start, paths = 0.7, 1.0, 3, 40_000
     network = mz.ReactionNetwork(
@@ -264,6 +278,7 @@ def test_the_extinction_time_of_a_birth_and_death_process_has_its_exact_law():
     assert distance < 1.95 / np.sqrt(paths)  # Kolmogorov and Smirnov, 0.1 %
 
 
+@pytest.mark.slow
 def test_dimers_have_the_law_of_the_master_equation():
     linalg = pytest.importorskip("scipy.linalg")
     network, n = mz.ReactionNetwork.examples()[0], 40
@@ -290,6 +305,7 @@ def test_dimers_have_the_law_of_the_master_equation():
         assert abs(x.var() / variance - 1) < 0.05
 
 
+@pytest.mark.slow
 def test_rates_that_depend_on_the_time_are_exact():
     rate = "k * (1 + sin(2 * pi * t)) * exp(-t / 5) + where(t > 3, 2 * (t - 3)**2 / (1 + t), 0)"
     network = mz.ReactionNetwork(
@@ -311,6 +327,7 @@ def test_rates_that_depend_on_the_time_are_exact():
 MODELS = [mz.BirthDeath, mz.GeneExpression, mz.MichaelisMenten, mz.SEIR, mz.SIR, mz.SIS]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_named_model_has_the_paths_of_its_network(kind):
     for model in kind.examples():
@@ -318,6 +335,7 @@ def test_a_named_model_has_the_paths_of_its_network(kind):
         assert same(mz.simulate(model.network(), n_paths=20, T=4, dt=0.5, seed=2), ds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.0, 0.8, 1.7])
 def test_models_of_epidemics_state_the_final_size(beta):
     law = final_sizes(50, 3, beta, 0.5)
@@ -330,6 +348,7 @@ def test_models_of_epidemics_state_the_final_size(beta):
     assert abs(paths.mean() - mean) <= 4 * np.sqrt((square - mean**2) / 4000) + 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("birth", "death", "immigration"),
     [(0.7, 1.0, 0.0), (1.0, 1.0, 0.0), (1.2, 1.0, 0.0), (0.0, 1.0, 2.0), (0.5, 1.0, 0.7)],
@@ -350,6 +369,7 @@ def test_birth_and_death_die_out_in_the_end_unless_births_outweigh():
     assert mz.BirthDeath(birth=0.0, death=1.0).extinction(np.inf) == 1.0
 
 
+@pytest.mark.slow
 def test_gene_expression_states_the_noise_of_its_protein():
     gene = mz.GeneExpression(transcription=2.0, translation=5.0, protein_decay=0.5)
     p = mz.simulate(gene, n_paths=4000, times=[0.0, 30.0], seed=1).P.values[:, 1]

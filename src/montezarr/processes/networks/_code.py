@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from montezarr.processes.networks._expressions import (
     TIME,
     Expression,
-    names_in,
     source_of,
 )
 from montezarr.processes.networks._structure import Structure
@@ -21,8 +20,8 @@ from montezarr.processes.networks._structure import Structure
 RATE, COUNT, MANY = 1.0, 2.0, 3.0
 """Kinds of failures: of a rate, a negative number of molecules, too many events."""
 
-FAILURE = 5
-"""Numbers of a failure before the state: its kind, path, reaction, time, rate."""
+FAILURE = 4
+"""Numbers of a failure before the state: its kind, reaction, time, rate."""
 
 
 class Source:
@@ -67,11 +66,10 @@ class Source:
     def begin_path(self) -> None:
         """Load initial state and parameters of path j, and compute what is constant on it."""
         self.add("t = times[0]")
-        used = {name.name for tree in self.structure.whole_propensities for name in names_in(tree)}
         for i in range(len(self.structure.species)):
             self.add(f"s{i} = x0[{i}, j]")
         for i, name in enumerate(self.structure.parameters):
-            if name in used:
+            if name in self.structure.used:
                 self.add(f"p{i} = parameters[{i}, j * step]")
         for k, tree in enumerate(self.structure.constants):
             self.add(f"c{k} = {self.of(tree)}")
@@ -134,9 +132,8 @@ class Source:
 
     def fail(self, kind: float, r: int, rate: str) -> None:
         """End the loop with a failure."""
-        values = [repr(kind), "j", repr(r), "t", rate]
-        values += [f"s{i}" for i in range(len(self.structure.species))]
-        self.add(*(f"failed[{i}] = {value}" for i, value in enumerate(values)), "return")
+        state = ", ".join(f"s{i}" for i in range(len(self.structure.species)))
+        self.add(f"tell(failed, {kind!r}, {r}, t, {rate}, ({state},))", "return")
 
     def record(self, kept: tuple[int, ...]) -> None:
         """Write the state at a time of the grid."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from montezarr.processes.networks import _interventions as interventions
 from montezarr.processes.networks._code import MANY, Source
 from montezarr.processes.networks._streams import ROOM
 from montezarr.processes.networks._structure import Structure
@@ -24,7 +25,7 @@ def grid_source(structure: Structure, kept: tuple[int, ...]) -> str:
     source = _begun(structure, "out")
     with source.block("for j in range(low, high):"):
         _begin(source)
-        _events(source, partial(_before_event, source, kept), source.fire)
+        _events(source, partial(_before_event, source, kept), source.fire, lambda m: None)
         with source.block("while k <= last:"):
             source.record(kept)
             source.add("k += 1")
@@ -41,14 +42,20 @@ def event_source(structure: Structure, kept: tuple[int, ...]) -> str:
         source.record(kept)
         source.add("k += 1")
 
+    def executed(m: int) -> None:
+        with source.block("if k < len(when):"):
+            source.add("when[k, j] = t", f"which[k, j] = {len(structure.reactions) + m}")
+            source.record(kept)
+        source.add("k += 1")
+
     def before(time: str) -> None:
         with source.block(f"if {time} > end:"):
             source.add("break")
 
     with source.block("for j in range(low, high):"):
         _begin(source)
-        _events(source, before, write, full="k == len(when)")
-        source.add("counts[j] = k")
+        _events(source, before, write, executed, full="k >= len(when)")
+        source.add("counts[j] = min(k, len(when) + 1)")
     return source.text
 
 
@@ -56,18 +63,24 @@ def _begun(structure: Structure, out: str) -> Source:
     source = Source(structure)
     source.lines = HEAD.format(room=ROOM, out=out).splitlines()
     source.depth = 1
+    if structure.interventions:
+        interventions.declare(source)
     return source
 
 
 def _begin(source: Source) -> None:
     source.begin_path()
-    source.add("event = used = size = k = 0")
+    source.add("event = used = size = k = 0", "fresh, look = False, True")
     source.first_propensities()
+    interventions.begin(source)
+    if any(source.structure.depends_on_time):
+        source.add("window = end - t")
 
 
 def _events(
-    source: Source, before: Callable[[str], None], fire: Callable[[int], None], full: str = ""
-) -> None:
+    source: Source, before: Callable[[str], None], fire: Callable[[int], None],
+    executed: Callable[[int], None], full: str = "",
+) -> None:  # fmt: skip
     """Add the loop over events.
 
     Parameters
@@ -76,33 +89,62 @@ def _events(
         Adds what comes before an event at a time, and leaves the loop if that is beyond the end.
     fire : function
         Adds what a reaction does.
+    executed : function
+        Adds what is done after an intervention.
     full : str
         A condition under which there is no room for one more event.
     """
-    is_timed = any(source.structure.depends_on_time)
-    if is_timed:
-        source.add("window = end - t")
+    structure = source.structure
     with source.block("while True:"):
-        if is_timed:
-            with source.block("if t >= end:"):
-                source.add("break")
-            propose(source, "end", partial(_draw, source))
-            total = rates_now(source)
-            with source.block(f"if x >= {total}:"):
-                source.add("window = window / 2.0", "continue")
-            before("t")
+        if structure.interventions:
+            with source.block("if look:"):
+                interventions.settle(source, executed)
+                source.add("look = False")
+        if any(structure.depends_on_time):
+            _propose(source, before)
         else:
-            total = source.total()
-            with source.block(f"if {total} == 0.0:"):
-                source.add("break")
-            _draw(source)
-            source.add(f"after = t + waits[used] / {total}")
-            before("after")
-            source.add("t = after", f"x = choices[used] * {total}", "used += 1")
+            _wait(source, before)
         if full:
             with source.block(f"if {full}:"):
-                source.add("k += 1", "break")
-        source.choose(0, len(source.structure.reactions), partial(_fire, source, fire))
+                source.add("k = len(when) + 1", "break")
+        if structure.interventions:
+            source.add("look = True")
+        source.choose(0, len(structure.reactions), partial(_fire, source, fire))
+
+
+def _wait(source: Source, before: Callable[[str], None]) -> None:
+    """Go on to the next event."""
+    total, may_stop = source.total(), bool(source.structure.interventions)
+    with source.block(f"if {total} > 0.0:"):
+        _draw(source)
+        source.add(f"after = t + waits[used] / {total}")
+    with source.block("else:"):
+        source.add("after = infinity" if may_stop else "break")
+    if may_stop:
+        before("min(after, stop)")
+        with source.block("if after >= stop:"):
+            source.add("t, look, used = stop, True, min(used + 1, size)", "continue")
+    else:
+        before("after")
+    source.add("t = after", f"x = choices[used] * {total}", "used += 1")
+
+
+def _propose(source: Source, before: Callable[[str], None]) -> None:
+    """Go on to the next event by thinning."""
+
+    def stop() -> None:
+        if source.structure.interventions:
+            with source.block("if stop <= end:"):
+                before("stop")
+                source.add("t, look = stop, True", "continue")
+        source.add("break")
+
+    source.add("limit = min(end, stop)")
+    propose(source, partial(_draw, source), stop)
+    total = rates_now(source)
+    with source.block(f"if x >= {total}:"):
+        source.add("window = window / 2.0", "continue")
+    before("t")
 
 
 def _before_event(source: Source, kept: tuple[int, ...], time: str) -> None:

@@ -79,6 +79,51 @@ def size_of(tree: Expression) -> int:
     return size(tree)
 
 
+def turning_points(condition: Expression) -> tuple[Expression, ...] | None:
+    """Return the times at which a condition may turn while the state is fixed.
+
+    None if the time is in it other than in comparisons that are linear in the time.
+    """
+    if not any(name.name == TIME for name in names_in(condition)):
+        return ()
+    assert isinstance(condition, Operation)
+    left, *rest = condition.arguments
+    if condition.function not in INFIX or condition.function in ("and", "or"):
+        parts = [turning_points(part) for part in condition.arguments]
+        found = [part for part in parts if part is not None]
+        return None if len(found) < len(parts) else tuple(point for part in found for point in part)
+    line = _line_in_time(Operation("-", (left, *rest)))
+    if line is None or line[0] == 0.0:
+        return None
+    return (Operation("/", (Operation("neg", (line[1],)), Number(line[0]))),)
+
+
+def _line_in_time(tree: Expression) -> tuple[float, Expression] | None:
+    """Return slope and rest of a tree that is linear in the time, with a number as its slope."""
+    if not any(name.name == TIME for name in names_in(tree)):
+        return 0.0, tree
+    if isinstance(tree, Name):
+        return 1.0, Number(0.0)
+    assert isinstance(tree, Operation)
+    parts = [_line_in_time(argument) for argument in tree.arguments]
+    lines = [part for part in parts if part is not None]
+    if len(lines) < len(parts) or tree.function not in ("neg", "+", "-", "*", "/"):
+        return None
+    rests = tuple(rest for _, rest in lines)
+    slopes = [slope for slope, _ in lines]
+    if tree.function == "neg":
+        return -slopes[0], Operation("neg", rests)
+    if tree.function in ("+", "-"):
+        slope = slopes[0] + slopes[1] if tree.function == "+" else slopes[0] - slopes[1]
+        return slope, Operation(tree.function, rests)
+    at = 0 if tree.function == "/" or slopes[0] else 1  # the factor with the time
+    number = tree.arguments[1 - at]
+    if slopes[1 - at] or not isinstance(number, Number) or number.value == 0.0:
+        return None
+    slope = slopes[at] / number.value if tree.function == "/" else slopes[at] * number.value
+    return slope, Operation(tree.function, rests)
+
+
 def is_condition(tree: Expression) -> bool:
     """Return whether a tree is true or false, not a number."""
     return isinstance(tree, Operation) and tree.function in LOGICAL

@@ -26,11 +26,11 @@ def _abs(x: Any) -> Any:
 
 
 def _min(a: Any, b: Any) -> Any:
-    return a if a < b else b + a * 0.0
+    return a if a < b or a != a else b
 
 
 def _max(a: Any, b: Any) -> Any:
-    return a if a > b else b + a * 0.0
+    return a if a > b or a != a else b
 
 
 def _times(a: Any, b: Any) -> Any:
@@ -50,9 +50,16 @@ def _power4(x: Any) -> Any:
     return square * square
 
 
+def _tell(failed: Any, kind: Any, reaction: Any, t: Any, rate: Any, state: Any) -> None:
+    """Write what has failed, and the state, for the error."""
+    failed[0], failed[1], failed[2], failed[3] = kind, reaction, t, rate
+    for i in range(len(state)):
+        failed[4 + i] = state[i]
+
+
 OWN: Mapping[str, Callable[..., Any]] = {
     "f_floor": _floor, "f_ceil": _ceil, "f_abs": _abs, "f_min": _min, "f_max": _max,
-    "f_times": _times,
+    "f_times": _times, "tell": _tell,
     "f_power2": _power2, "f_power3": _power3, "f_power4": _power4,
 }  # fmt: skip
 

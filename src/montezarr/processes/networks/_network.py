@@ -18,6 +18,7 @@ from montezarr.processes.networks import _loops
 from montezarr.processes.networks._code import COUNT, FAILURE, RATE
 from montezarr.processes.networks._direct import event_source, grid_source
 from montezarr.processes.networks._expressions import text_of
+from montezarr.processes.networks._interventions import CROWD, VALUE, WAITING
 from montezarr.processes.networks._structure import Structure
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
@@ -148,12 +149,13 @@ class NetworkProcess(Process):
 def event_variables(numbers: Numbers) -> tuple[EventVariable, ...]:
     """Return the variables of paths of events: time and reaction, and the state after each."""
     texts: dict[str, int] = {}
-    for reaction in numbers.structure.reactions:
-        text = reaction.text
+    named = [(one.text, f" @ {text_of(one.rate)}") for one in numbers.structure.reactions]
+    named += [(one.text, "") for one in numbers.structure.interventions]
+    for text, rate in named:
         if text in texts:
-            text = f"{text} @ {text_of(reaction.rate)}"
+            text += rate
         while text in texts:
-            text += " "
+            text += "'"
         texts[text] = len(texts)
     return (
         EventVariable("event_time", "float64"),
@@ -180,7 +182,7 @@ def _values(numbers: Numbers, n: int) -> tuple[Rows, int]:
 def _failure(numbers: Numbers, failed: Rows) -> ArgumentValueError:
     """Return the error that a loop has told of: reaction, time and state."""
     structure = numbers.structure
-    kind, _, reaction, t, rate = failed[:FAILURE].tolist()
+    kind, reaction, t, rate = failed[:FAILURE].tolist()
     state = ", ".join(
         f"{name}={count:.12g}"
         for name, count in zip(structure.species, failed[FAILURE:].tolist(), strict=True)
@@ -195,6 +197,16 @@ def _failure(numbers: Numbers, failed: Rows) -> ArgumentValueError:
         return ArgumentValueError(
             f"reaction {text!r}: expected its reactants to be there, got a negative number {at}."
             " Its rate must be 0 where they are not."
+        )
+    if kind == VALUE:
+        one = structure.interventions[int(reaction)]
+        return ArgumentValueError(
+            f"intervention {one.text!r}: expected numbers of molecules, whole and >= 0, got"
+            f" {rate!r} {at}."
+        )
+    if kind == CROWD:
+        return ArgumentValueError(
+            f"interventions: expected at most {WAITING} that wait for their time, got more {at}."
         )
     return ArgumentValueError(
         f"max_events: expected at most {numbers.most:,} events on a path, got more {at}. Pass a"

@@ -86,6 +86,39 @@ class Reaction:
         return f"{self.reactants.text} {arrow} {self.products.text}"
 
 
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """What happens to the state when a condition becomes true: an event, as SBML calls it.
+
+    Attributes
+    ----------
+    condition : Expression
+        When it turns from false to true, the intervention is triggered.
+    assignments : tuple of (str, Expression)
+        New values of species and parameters.
+    delay, priority : Expression or None
+        Time from the trigger to the execution; the larger priority comes first at one time.
+    from_start : bool
+        Whether a condition that is true at the start triggers it.
+    cancelled : bool
+        Whether it is not executed if the condition ends before.
+    late : bool
+        Whether new values are computed when it is executed, not when it is triggered.
+    places : tuple of int
+        Where the names that are assigned stand in the text.
+    """
+
+    condition: Expression
+    assignments: tuple[tuple[str, Expression], ...]
+    delay: Expression | None
+    priority: Expression | None
+    from_start: bool
+    cancelled: bool
+    late: bool
+    places: tuple[int, ...]
+    text: str
+
+
 class Parser:
     """A text, its tokens and the place up to which it is read.
 
@@ -279,6 +312,33 @@ class Parser:
         if len(rates) == 1:
             return (there,)
         return there, Reaction(right, left, rates[1], is_mass_action)
+
+    def intervention(self) -> Intervention:
+        """Return the intervention of the whole text."""
+        self.need("when", "'when' and a condition")
+        condition = self.condition()
+        delay = self.expression() if self.take("after") else None
+        priority = self.expression() if self.take("priority") else None
+        flags = {word: self.take(word) is not None for word in ("from_start", "cancelled", "late")}
+        self.need("set", "'set' and what is set, or 'after', 'priority'")
+        found, places = [], []
+        while True:
+            token = self.name("the name of a species or parameter")
+            self.need("=", "'=' and a value")
+            found.append((token.text, self.expression()))
+            places.append(token.at)
+            if not self.take(","):
+                break
+        self.end()
+        return Intervention(
+            condition,
+            tuple(found),
+            delay,
+            priority,
+            **flags,
+            places=tuple(places),
+            text=self.text,
+        )
 
     def side(self) -> Side:
         """Return the molecules up to the arrow, or the rate."""

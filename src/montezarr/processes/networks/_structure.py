@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,9 @@ from montezarr.processes.networks._expressions import (
     product,
     replaced,
     size_of,
+    turning_points,
 )
-from montezarr.processes.networks._parser import Parser, Reaction
+from montezarr.processes.networks._parser import Intervention, Parser, Reaction
 
 STRUCTURES_KEPT = 256
 """Networks whose structure is kept for the next run of it."""
@@ -47,15 +49,20 @@ class Structure:
         the time alone.
     reactions : tuple of Reaction
         Reactions, in one direction each.
-    sources : tuple of int
-        For each reaction the position of the text that it is of.
+    interventions : tuple of Intervention
+        What changes the state when conditions become true, without definitions in it.
     """
 
     species: tuple[str, ...]
     parameters: tuple[str, ...]
     definitions: Mapping[str, Expression] = field(hash=False)
     reactions: tuple[Reaction, ...]
-    sources: tuple[int, ...]
+    interventions: tuple[Intervention, ...] = ()
+
+    @cached_property
+    def assigned(self) -> frozenset[str]:
+        """Species and parameters that interventions change."""
+        return frozenset(name for one in self.interventions for name, _ in one.assignments)
 
     @cached_property
     def changes(self) -> NDArray[np.int64]:
@@ -100,6 +107,15 @@ class Structure:
             any(name.name == TIME for name in names_in(tree)) for tree in self.whole_propensities
         )
 
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """Names of all that propensities and interventions use, or that is assigned."""
+        trees = [*self.whole_propensities]
+        for one in self.interventions:
+            trees += [one.condition, *(tree for _, tree in one.assignments)]
+            trees += filter(None, (one.delay, one.priority))
+        return self.assigned | {name.name for tree in trees for name in names_in(tree)}
+
     def affected(self, r: int) -> tuple[int, ...]:
         """Return the reactions whose propensity a reaction changes: its row of the graph.
 
@@ -117,9 +133,9 @@ class Structure:
             return True
         total = self._linear(tree)
         if total is not None and not (total @ self.changes).any():
-            return True
+            return not any(name.name in self.assigned for name in names_in(tree))
         if isinstance(tree, Name):
-            return tree.name in self.parameters
+            return tree.name in self.parameters and tree.name not in self.assigned
         return all(self.is_constant(argument) for argument in tree.arguments)
 
     def _linear(self, tree: Expression) -> NDArray[np.float64] | None:
@@ -185,6 +201,7 @@ def structure_of(
     species: tuple[str, ...],
     reactions: tuple[str, ...],
     parameters: tuple[tuple[str, str | None], ...],
+    interventions: tuple[str, ...] = (),
 ) -> Structure:
     """Return the structure of a network, or raise for what is wrong in its texts.
 
@@ -196,6 +213,8 @@ def structure_of(
         Reactions with their rates.
     parameters : tuple of (str, str or None)
         Names of parameters, with the expression of those that are none of the numbers.
+    interventions : tuple of str
+        What happens when conditions become true.
 
     Raises
     ------
@@ -205,15 +224,46 @@ def structure_of(
     known = {*species, *(name for name, _ in parameters), TIME}
     definitions = _definitions(dict(parameters), known)
     found: list[Reaction] = []
-    sources: list[int] = []
     for i, text in enumerate(reactions):
         parser = Parser(f"reactions[{i}]", text)
         for reaction in parser.reactions():
             _check_reaction(parser, reaction, species, known, definitions)
             found.append(reaction)
-            sources.append(i)
     numbers = tuple(name for name, text in parameters if text is None)
-    return Structure(species, numbers, definitions, tuple(found), tuple(sources))
+    changed = tuple(
+        _intervention(f"interventions[{i}]", text, known, {*species, *numbers}, definitions)
+        for i, text in enumerate(interventions)
+    )
+    return Structure(species, numbers, definitions, tuple(found), changed)
+
+
+def _intervention(
+    label: str, text: str, known: set[str], states: set[str], definitions: Mapping[str, Expression]
+) -> Intervention:
+    """Return an intervention without definitions in it, or raise for its names."""
+    parser = Parser(label, text)
+    one = parser.intervention()
+    for (name, _), at in zip(one.assignments, one.places, strict=True):
+        if name not in states:
+            hint = did_you_mean(name, states)
+            parser.fail("a species, or a parameter that is a number", at, repr(name), hint)
+    for tree in (one.condition, one.delay, one.priority, *dict(one.assignments).values()):
+        if tree is not None:
+            check_names(parser, tree, known)
+
+    def plain(tree: Expression | None) -> Any:
+        return None if tree is None else replaced(tree, definitions)
+
+    condition = plain(one.condition)
+    if turning_points(condition) is None:
+        parser.fail(
+            "comparisons of the time in the form 't >= 5'", len("when "), "another one",
+            "The time must stand alone, times a number, or in a sum.",
+        )  # fmt: skip
+    return replace(
+        one, condition=condition, delay=plain(one.delay), priority=plain(one.priority),
+        assignments=tuple((name, plain(tree)) for name, tree in one.assignments),
+    )  # fmt: skip
 
 
 def _check_reaction(

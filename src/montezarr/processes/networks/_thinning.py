@@ -34,12 +34,13 @@ def bound_window(source: Source) -> str:
     return "most_rate"
 
 
-def propose(source: Source, end: str, draw: Callable[[], None]) -> None:
-    """Add lines that go on to the next time at which an event may be, or to the end.
+def propose(source: Source, draw: Callable[[], None], stop: Callable[[], None]) -> None:
+    """Add lines that go on to the next time at which an event may be, up to ``limit``.
 
-    Then ``t`` is that time, and ``x`` is uniform on the sum of the bounds.
+    Then ``t`` is that time, and ``x`` is uniform on the sum of the bounds. `stop` adds what is done
+    where the limit is reached.
     """
-    source.add(f"until = min(t + window, {end})")
+    source.add("until = min(t + window, limit)")
     bound_window(source)
     with source.block("if not (most_rate < infinity):"):
         source.add("window = window / 2.0")
@@ -48,10 +49,10 @@ def propose(source: Source, end: str, draw: Callable[[], None]) -> None:
     draw()
     source.add("after = t + waits[used] / most_rate if most_rate > 0.0 else infinity")
     with source.block("if after >= until:"):
-        source.add("used += 1", "t = until", "window = 2.0 * window")
-        with source.block(f"if t >= {end}:"):
-            source.add("break")
-        source.add("continue")
+        source.add("used += 1", "window = 2.0 * window")
+        with source.block("if until >= limit:"):
+            stop()
+        source.add("t = until", "continue")
     source.add("t = after", "x = choices[used] * most_rate", "used += 1")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self, final
 
 import numpy as np
@@ -75,6 +76,13 @@ class ReactionNetwork(NetworkProcess):
         last of these times, with ``event_time``, ``reaction`` and the numbers after each.
     record : sequence of str, optional
         Species whose numbers are kept; all by default. With events there may be none.
+    interventions : sequence of str
+        What happens to the state when a condition turns true, as events of SBML: ``"when t >= 30
+        set beta = beta / 2"``, ``"when X > 100 after 2 set X = 0"``. Between condition and ``set``
+        there may be, in this order, ``after`` a delay, ``priority`` of those at one time,
+        ``from_start`` if a condition that is true at the start counts as turned, ``cancelled`` if
+        nothing is done where it ends before the delay does, and ``late`` if the values are those
+        after the delay. The time must be linear in a condition.
     max_events : int
         Events of a path at which it fails, since it explodes.
 
@@ -114,6 +122,7 @@ class ReactionNetwork(NetworkProcess):
     method: str = "direct"
     output: str = "grid"
     record: tuple[str, ...] | None = None
+    interventions: tuple[str, ...] = ()
     max_events: int = EVENTS_MAX
 
     def __post_init__(self) -> None:
@@ -121,6 +130,7 @@ class ReactionNetwork(NetworkProcess):
         taken = dict.fromkeys((name for name, _ in self.species), "a species")
         self.set_field("parameters", _check_parameters(self.parameters, taken))
         self.set_field("reactions", _check_texts("reactions", self.reactions))
+        self.set_field("interventions", _check_texts("interventions", self.interventions, 0))
         if self.method != "direct":
             raise value_error("method", "'direct'", self.method)
         check_choice("output", self.output, ("grid", "events"))
@@ -147,11 +157,38 @@ class ReactionNetwork(NetworkProcess):
         )
         return pairs, alone
 
+    @classmethod
+    def from_sbml(cls, path: str | Path, **options: Any) -> Self:
+        """Return the network of a file in the Systems Biology Markup Language, level 2 or 3.
+
+        Amounts are numbers of molecules, and kinetic laws are propensities. Compartments, initial
+        amounts and concentrations, local parameters, assignment rules, rate rules with constant
+        rates, function definitions, and events with triggers, delays and priorities are read;
+        reversible reactions if their law is a difference. Other features are refused, each by its
+        name. Needs ``python-libsbml`` (``pip install "montezarr[sbml]"``).
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+        **options
+            Further arguments of `ReactionNetwork`, such as ``record``.
+
+        Raises
+        ------
+        ArgumentValueError
+            If the file is no valid SBML, or has what is not supported.
+        """
+        from montezarr.processes.networks._sbml import arguments_of
+
+        return cls(**{**arguments_of(path), **options})
+
     @property
     def structure(self) -> Structure:
         """What the network is apart from its numbers."""
         told = tuple((k, v if isinstance(v, str) else None) for k, v in self.parameters)
-        return structure_of(tuple(name for name, _ in self.species), self.reactions, told)
+        names = tuple(name for name, _ in self.species)
+        return structure_of(names, self.reactions, told, self.interventions)
 
     @property
     def numbers(self) -> Numbers:
@@ -268,14 +305,14 @@ def _check_parameters(value: Any, taken: Mapping[str, str]) -> tuple[tuple[str, 
     return tuple(out)
 
 
-def _check_texts(name: str, value: Any) -> tuple[str, ...]:
+def _check_texts(name: str, value: Any, least: int = 1) -> tuple[str, ...]:
     expected = "a sequence of texts, such as ['A -> B @ k']"
     if isinstance(value, str) or not isinstance(value, (list, tuple)):
         raise type_error(name, expected, value)
     for text in value:
         if not isinstance(text, str):
             raise type_error(name, expected, text)
-    if not value:
+    if len(value) < least:
         raise value_error(name, "one or more", value)
     return tuple(value)
 
