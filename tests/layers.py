@@ -66,7 +66,7 @@ ROOMS = {
         networks._loops networks._sbml_math networks._structure
         networks._sbml
         networks._code networks._equations
-        networks._bounds networks._interventions
+        networks._bounds networks._interventions networks._next_reaction
         networks._thinning
         networks._direct
         networks._network

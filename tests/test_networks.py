@@ -62,8 +62,40 @@ def test_event_e_takes_the_exponential_of_step_2e_and_the_uniform_number_of_step
             assert ds[name][path].values.tolist() == [state[k] for state in states]
 
 
+BY_CLOCKS = mz.ReactionNetwork(
+    species=SIR.species, reactions=REACTIONS, parameters=PARAMETERS, method="next_reaction"
+)
+
+
+def test_clocks_ring_at_the_exponential_numbers_of_a_path_in_order():
+    ds = mz.simulate(BY_CLOCKS, n_paths=1, **RUN)
+    numbers = iter(mz.Draws.of(3).exponential(range(600))[::2, 0])
+    state, t, states = [90, 10, 0], 0.0, []
+    clocks, rings = [0.0, 0.0], [next(numbers), next(numbers)]
+    while len(states) <= 10:
+        s, i, r = state
+        rates = 2.0 / (s + i + r) * s * i, 1.0 * i
+        left = [
+            (ring - clock) / rate if rate else np.inf
+            for ring, clock, rate in zip(rings, clocks, rates, strict=True)
+        ]
+        which = int(np.argmin(left))
+        while len(states) <= 10 and 0.5 * len(states) < t + left[which]:
+            states.append(tuple(state))
+        if len(states) > 10:
+            break
+        clocks = [clock + rate * left[which] for clock, rate in zip(clocks, rates, strict=True)]
+        t, clocks[which] = t + left[which], rings[which]
+        rings[which] += next(numbers)
+        state = [s - 1, i + 1, r] if which == 0 else [s, i - 1, r + 1]
+    for k, name in enumerate("SIR"):
+        assert ds[name][0].values.tolist() == [one[k] for one in states]
+
+
 @pytest.mark.parametrize(
-    "network", [pytest.param(SEASONS, marks=pytest.mark.slow), SIR], ids=["thinning", "direct"]
+    "network",
+    [BY_CLOCKS, pytest.param(SEASONS, marks=pytest.mark.slow), SIR],
+    ids=["clocks", "thinning", "direct"],
 )
 def test_python_and_compiled_code_give_the_same_bits(network):
     grid = mz.TimeGrid.of(10, 0.5)

@@ -15,12 +15,13 @@ PATHS = 10_000
 pytest.importorskip("libsbml")
 
 
+@pytest.mark.parametrize("method", ["direct", "next_reaction"])
 @pytest.mark.parametrize(
     "model",
     [*MODELS[:1], *(pytest.param(model, marks=pytest.mark.slow) for model in MODELS[1:])],
 )
-def test_models_of_the_stochastic_test_suite_have_their_exact_moments(model):
-    network = mz.ReactionNetwork.from_sbml(DSMTS / f"dsmts-{model}.xml")
+def test_models_of_the_stochastic_test_suite_have_their_exact_moments(model, method):
+    network = mz.ReactionNetwork.from_sbml(DSMTS / f"dsmts-{model}.xml", method=method)
     tables = [
         np.genfromtxt(DSMTS / f"dsmts-{model}-{kind}.csv", delimiter=",", skip_header=1).T
         for kind in ("mean", "sd")

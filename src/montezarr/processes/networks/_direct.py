@@ -1,4 +1,7 @@
-"""The direct method: Gillespie 1977, doi:10.1021/j100540a008."""
+"""The loop over events, on a grid or one by one; the direct method, and that of next reactions.
+
+The direct method is that of Gillespie 1977, doi:10.1021/j100540a008.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,16 @@ from collections.abc import Callable
 from functools import partial
 
 from montezarr.processes.networks import _interventions as interventions
+from montezarr.processes.networks import _next_reaction as next_reaction
 from montezarr.processes.networks._code import MANY, Source
 from montezarr.processes.networks._streams import ROOM
 from montezarr.processes.networks._structure import Structure
 from montezarr.processes.networks._thinning import propose, rates_now
+
+NEXT_REACTION = "next_reaction"
+
+METHODS = ("direct", NEXT_REACTION)
+"""Exact methods, by their names."""
 
 HEAD = """\
 def loop(key0, key1, first, low, high, times, x0, parameters, step, most, {out}, failed):
@@ -20,19 +29,20 @@ def loop(key0, key1, first, low, high, times, x0, parameters, step, most, {out},
 """
 
 
-def grid_source(structure: Structure, kept: tuple[int, ...]) -> str:
+def grid_source(structure: Structure, kept: tuple[int, ...], method: str) -> str:
     """Return the source of the loop that writes the state at the times of a grid."""
     source = _begun(structure, "out")
     with source.block("for j in range(low, high):"):
-        _begin(source)
-        _events(source, partial(_before_event, source, kept), source.fire, lambda m: None)
+        _begin(source, method)
+        before = partial(_before_event, source, kept)
+        _events(source, method, before, source.fire, lambda m: None)
         with source.block("while k <= last:"):
             source.record(kept)
             source.add("k += 1")
     return source.text
 
 
-def event_source(structure: Structure, kept: tuple[int, ...]) -> str:
+def event_source(structure: Structure, kept: tuple[int, ...], method: str) -> str:
     """Return the source of the loop that writes time, reaction and new state of every event."""
     source = _begun(structure, "when, which, out, counts")
 
@@ -53,8 +63,8 @@ def event_source(structure: Structure, kept: tuple[int, ...]) -> str:
             source.add("break")
 
     with source.block("for j in range(low, high):"):
-        _begin(source)
-        _events(source, before, write, executed, full="k >= len(when)")
+        _begin(source, method)
+        _events(source, method, before, write, executed, full="k >= len(when)")
         source.add("counts[j] = min(k, len(when) + 1)")
     return source.text
 
@@ -68,17 +78,19 @@ def _begun(structure: Structure, out: str) -> Source:
     return source
 
 
-def _begin(source: Source) -> None:
+def _begin(source: Source, method: str) -> None:
     source.begin_path()
     source.add("event = used = size = k = 0", "fresh, look = False, True")
     source.first_propensities()
     interventions.begin(source)
     if any(source.structure.depends_on_time):
         source.add("window = end - t")
+    if method == NEXT_REACTION:
+        next_reaction.begin(source, partial(_draw, source))
 
 
 def _events(
-    source: Source, before: Callable[[str], None], fire: Callable[[int], None],
+    source: Source, method: str, before: Callable[[str], None], fire: Callable[[int], None],
     executed: Callable[[int], None], full: str = "",
 ) -> None:  # fmt: skip
     """Add the loop over events.
@@ -100,7 +112,9 @@ def _events(
             with source.block("if look:"):
                 interventions.settle(source, executed)
                 source.add("look = False")
-        if any(structure.depends_on_time):
+        if method == NEXT_REACTION:
+            next_reaction.wait(source, before, partial(_draw, source))
+        elif any(structure.depends_on_time):
             _propose(source, before)
         else:
             _wait(source, before)
@@ -109,7 +123,11 @@ def _events(
                 source.add("k = len(when) + 1", "break")
         if structure.interventions:
             source.add("look = True")
-        source.choose(0, len(structure.reactions), partial(_fire, source, fire))
+        count = len(structure.reactions)
+        if method == NEXT_REACTION:
+            next_reaction.choose(source, 0, count, fire)
+        else:
+            source.choose(0, count, partial(_fire, source, fire))
 
 
 def _wait(source: Source, before: Callable[[str], None]) -> None:

@@ -49,12 +49,15 @@ class Numbers:
         Positions of the species whose numbers are kept.
     most : int
         Events that a path may have.
+    method : str
+        How paths are sampled.
     """
 
     structure: Structure
     parameters: Mapping[str, Any]
     kept: tuple[int, ...]
     most: int
+    method: str = "direct"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +105,7 @@ class NetworkProcess(Process):
         """Return the numbers of molecules at the times of the grid; see `Process.sample`."""
         numbers = self.numbers
         out = buffers.recycled_empty((len(numbers.kept), grid.T + 1, draws.n), x0.dtype)
-        text = grid_source(numbers.structure, numbers.kept)
+        text = grid_source(numbers.structure, numbers.kept, numbers.method)
         self._run(text, numbers, draws, grid, x0, (out,))
         return out[0] if len(numbers.kept) == 1 else out
 
@@ -117,7 +120,7 @@ class NetworkProcess(Process):
         )
         out = buffers.recycled_empty((len(numbers.kept), room, draws.n), "int64")
         counts = np.zeros(draws.n, np.int64)
-        text = event_source(numbers.structure, numbers.kept)
+        text = event_source(numbers.structure, numbers.kept, numbers.method)
         self._run(text, numbers, draws, grid, x0, (when, which, out, counts))
         return dict(zip(names, (when, which, *out), strict=True)), counts
 

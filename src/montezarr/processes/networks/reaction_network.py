@@ -22,6 +22,7 @@ from montezarr.core.checks import (
 from montezarr.core.text import Card
 from montezarr.processes._base import EventVariable, Rows
 from montezarr.processes._per_path import checked_numbers, unknown_parameter
+from montezarr.processes.networks._direct import METHODS
 from montezarr.processes.networks._equations import equations_of, reaction_rows
 from montezarr.processes.networks._network import (
     COUNT_MAX,
@@ -40,7 +41,7 @@ class ReactionNetwork(NetworkProcess):
     """Numbers of molecules, people or others that change by reactions at random times. Exact.
 
     Each reaction happens at a rate, its propensity a(x, t): in a short time dt with the probability
-    a dt. The state is a Markov jump process, sampled by the direct method, event by event.
+    a dt. The state is a Markov jump process, sampled event by event.
 
     A reaction is text, ``"S + I -> 2 I @ beta / N"``: what it takes, what it gives, and its rate.
     The arrow says what the rate is.
@@ -69,8 +70,10 @@ class ReactionNetwork(NetworkProcess):
     parameters : mapping of str to float or str
         Values of the names in rates: a number, or an expression such as ``"S + I + R"``. Numbers
         may vary, by ``vary=`` of `simulate`.
-    method : {"direct"}
-        How paths are sampled.
+    method : {"direct", "next_reaction"}
+        How paths are sampled: by Gillespie's direct method, or by Anderson's next reaction method,
+        in which each reaction has a clock of its own. Both are exact; rates that depend on the time
+        need the direct method.
     output : {"grid", "events"}
         What a path is: the numbers at the times of the grid; or its events from the first to the
         last of these times, with ``event_time``, ``reaction`` and the numbers after each.
@@ -94,6 +97,8 @@ class ReactionNetwork(NetworkProcess):
 
     References
     ----------
+    Anderson, A modified next reaction method for simulating chemical systems with time dependent
+    propensities and delays, Journal of Chemical Physics 127, 2007, doi:10.1063/1.2799998.
     Gillespie, Exact stochastic simulation of coupled chemical reactions, Journal of Physical
     Chemistry 81, 1977, doi:10.1021/j100540a008.
     Gibson and Bruck, Efficient exact stochastic simulation of chemical systems with many species
@@ -131,8 +136,7 @@ class ReactionNetwork(NetworkProcess):
         self.set_field("parameters", _check_parameters(self.parameters, taken))
         self.set_field("reactions", _check_texts("reactions", self.reactions))
         self.set_field("interventions", _check_texts("interventions", self.interventions, 0))
-        if self.method != "direct":
-            raise value_error("method", "'direct'", self.method)
+        check_choice("method", self.method, METHODS)
         check_choice("output", self.output, ("grid", "events"))
         self.set_field(
             "max_events", check_int("max_events", self.max_events, minimum=1, maximum=EVENTS_MAX)
@@ -140,7 +144,11 @@ class ReactionNetwork(NetworkProcess):
         if self.record is not None:
             least = int(self.output == "grid")
             self.set_field("record", _check_record(self.record, list(taken), least))
-        _ = self.structure  # raises for what is wrong in the texts
+        structure = self.structure  # raises for what is wrong in the texts
+        if self.method != "direct" and any(structure.depends_on_time):
+            raise value_error(
+                "method", "'direct', which is exact for rates that depend on the time", self.method
+            )
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
@@ -195,9 +203,8 @@ class ReactionNetwork(NetworkProcess):
         """What the loop over paths gets."""
         names = [name for name, _ in self.species]
         kept = names if self.record is None else self.record
-        return Numbers(
-            self.structure, dict(self.parameters), tuple(map(names.index, kept)), self.max_events
-        )
+        places = tuple(map(names.index, kept))
+        return Numbers(self.structure, dict(self.parameters), places, self.max_events, self.method)
 
     @property
     def event_variables(self) -> tuple[EventVariable, ...]:
