@@ -6,7 +6,7 @@ The direct method is that of Gillespie 1977, doi:10.1021/j100540a008.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 from montezarr.processes.networks import _interventions as interventions
 from montezarr.processes.networks import _next_reaction as next_reaction
@@ -14,6 +14,9 @@ from montezarr.processes.networks._code import MANY, Source
 from montezarr.processes.networks._streams import ROOM
 from montezarr.processes.networks._structure import Structure
 from montezarr.processes.networks._thinning import propose, rates_now
+
+SOURCES_KEPT = 128
+"""Sources of loops that are kept for the next range of paths."""
 
 NEXT_REACTION = "next_reaction"
 
@@ -29,6 +32,7 @@ def loop(key0, key1, first, low, high, times, x0, parameters, step, most, {out},
 """
 
 
+@lru_cache(maxsize=SOURCES_KEPT)
 def grid_source(structure: Structure, kept: tuple[int, ...], method: str) -> str:
     """Return the source of the loop that writes the state at the times of a grid."""
     source = _begun(structure, "out")
@@ -42,6 +46,7 @@ def grid_source(structure: Structure, kept: tuple[int, ...], method: str) -> str
     return source.text
 
 
+@lru_cache(maxsize=SOURCES_KEPT)
 def event_source(structure: Structure, kept: tuple[int, ...], method: str) -> str:
     """Return the source of the loop that writes time, reaction and new state of every event."""
     source = _begun(structure, "when, which, out, counts")
