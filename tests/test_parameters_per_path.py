@@ -46,7 +46,7 @@ RANGES = {
 """Values to test, by process and parameter."""
 
 NO_NUMBERS = {"MarkovChain", "Diffusion", "ReactionNetwork"}
-"""Processes without a field that is one number; the parameters of others have tests of their own."""
+"""Processes without a field that is one number; those of others have tests of their own."""
 
 
 def drift(t, x, kappa, level=0.5):
