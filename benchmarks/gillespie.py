@@ -1,10 +1,11 @@
 """An epidemic by Gillespie's direct method, event by event: montezarr against rebop.
 
 ``python -m benchmarks.gillespie`` prints both sides of each row, in turn. Ours is a Numba function
-of a Generator, through `simulate` and Dask, with a stream of its own for each path. Theirs is the
-same SIR model in rebop (Rust), a call for each path. Both return the infected at the same 31 times,
-and draw waiting times and events alike. rebop is measured twice: its compiled simulation alone,
-which returns lists, and `Gillespie.run` as its users call it, which makes a Dataset of each path.
+of a Generator, or a `ReactionNetwork`, through `simulate` and Dask, with a stream of its own for
+each path. Theirs is the same SIR model in rebop (Rust), a call for each path; or the bare Numba
+loop of one Generator, in one thread. All return the infected at the same 31 times, and draw
+waiting times and events alike. rebop is measured twice: its compiled simulation alone, which
+returns lists, and `Gillespie.run` as its users call it, which makes a Dataset of each path.
 
 On one core the ratio is of CPU time, on two of elapsed time: ours on two threads, theirs in two
 processes, since rebop holds the interpreter's lock.
@@ -67,6 +68,19 @@ def ours(workers: int) -> Callable[[], Any]:
     return lambda: ds.x.data.compute(scheduler="threads", num_workers=workers)
 
 
+def network(workers: int) -> Callable[[], Any]:
+    """Return what draws all epidemics as a reaction network on threads, through Dask."""
+    sir = mz.SIR(beta=BETA, gamma=GAMMA, population=PEOPLE, infected=ILL).network(record=["I"])
+    ds = mz.simulate(sir, EPIDEMICS, TIMES, dt=1.0, seed=1)
+    return lambda: ds.I.data.compute(scheduler="threads", num_workers=workers)
+
+
+def bare() -> Callable[[], Any]:
+    """Return the bare loop over all epidemics."""
+    out, stream = np.empty((EPIDEMICS, TIMES + 1), np.int64), np.random.default_rng(1)
+    return lambda: bare_epidemic(stream, TIMES, out)
+
+
 def model() -> Any:
     """Return the model of rebop, by the law of mass action, which is its fastest."""
     import rebop
@@ -121,13 +135,16 @@ def rows() -> list[Row]:
         details = f"{each[0]:.1f} against {each[1]:.1f} ns {kind} per event"
         return Row.at_least(f"SIR by Gillespie, {name}", 1, each[1] / each[0], details)
 
-    own, simulated, datasets = timed(
-        time.process_time, ours(1),
+    own, of_network, of_loop, simulated, datasets = timed(
+        time.process_time, ours(1), network(1), bare(),
         lambda: rebop_simulations(range(EPIDEMICS)), lambda: rebop_datasets(range(DATASETS)),
     )  # fmt: skip
     out = [
         row("one core, against rebop", own, simulated, EPIDEMICS, "CPU"),
         row("one core, against rebop's Datasets", own, datasets, DATASETS, "CPU"),
+        row("a network on one core, against the bare loop", of_network, of_loop, EPIDEMICS, "CPU"),
+        row("a network on one core, against rebop", of_network, simulated, EPIDEMICS, "CPU"),
+        row("a network, against rebop's Datasets", of_network, datasets, DATASETS, "CPU"),
     ]
     halves = range(EPIDEMICS // 2), range(EPIDEMICS // 2, EPIDEMICS)
     with ProcessPoolExecutor(2) as pool:

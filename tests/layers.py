@@ -57,11 +57,21 @@ ROOMS = {
         "models: equation, parameters, exact transition or drift; what is known of them",
         """
         __init__ _describe _discrete _kernels _kernels._draws _kernels._loops _per_path \
-            _quantiles time_grid
-        _base _kernels._uniforms _kernels.diffusion _kernels.heston _slope_laws
+            _quantiles networks time_grid
+        _base _kernels._uniforms _kernels.diffusion _kernels.events _kernels.heston _slope_laws \
+            networks._expressions networks._functions
         _built_in _fit _fused _gaussian _kernels.markov_chain _kernels.poisson \
             _kernels.random_walk _reversion
-        _reversion_at
+        _reversion_at networks._parser networks._streams
+        networks._loops networks._sbml_math networks._structure
+        networks._sbml
+        networks._code networks._equations
+        networks._bounds networks._interventions networks._next_reaction
+        networks._thinning
+        networks._direct
+        networks._network
+        networks._epidemic networks.reaction_network
+        networks._model
         *
         """,
     ),

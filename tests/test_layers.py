@@ -35,6 +35,7 @@ ONLY_IN = {
     "google_crc32c": {"store"},
     "obstore": {"store"},
     "numba": {"random", "processes", "samplers"},
+    "libsbml": {"processes"},
     "boost_histogram": {"statistics"},
     "scipy": {"random"},
     "pytest": {"testing"},

@@ -31,11 +31,22 @@ RANGES = {
     },
     "PoissonProcess": {"rate": (0.01, 60.0)},
     "RandomWalk": {"p": (0.0, 1.0)},
+    "BirthDeath": {"birth": (0.0, 2.0), "death": (0.0, 2.0), "immigration": (0.0, 3.0)},
+    "GeneExpression": {
+        "transcription": (0.0, 4.0),
+        "translation": (0.0, 4.0),
+        "mrna_decay": (0.1, 3.0),
+        "protein_decay": (0.1, 3.0),
+    },
+    "MichaelisMenten": {"bind": (0.0, 0.2), "release": (0.0, 2.0), "convert": (0.0, 2.0)},
+    "SEIR": {"beta": (0.0, 3.0), "sigma": (0.0, 3.0), "gamma": (0.0, 3.0)},
+    "SIR": {"beta": (0.0, 3.0), "gamma": (0.0, 3.0)},
+    "SIS": {"beta": (0.0, 3.0), "gamma": (0.0, 3.0)},
 }
 """Values to test, by process and parameter."""
 
-NO_NUMBERS = {"MarkovChain", "Diffusion"}
-"""Processes without a field that is one number; the arguments of a Diffusion have their own."""
+NO_NUMBERS = {"MarkovChain", "Diffusion", "ReactionNetwork"}
+"""Processes without a field that is one number; those of others have tests of their own."""
 
 
 def drift(t, x, kappa, level=0.5):

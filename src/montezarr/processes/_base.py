@@ -6,7 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,14 @@ from montezarr.random.draws import Draws
 
 Rows = NDArray[Any]
 """States with the paths along the last axis: (T+1, n), or (variables, T+1, n) for several."""
+
+
+class EventVariable(NamedTuple):
+    """A variable with one value for each event of a path: name, dtype, and labels of codes."""
+
+    name: str
+    dtype: str
+    labels: tuple[str | int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +81,11 @@ class Process(Value, ABC):
         """Names of the components of the state; a single one is called x."""
         return ("x",)
 
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """Names of the components of an initial state: the variables, unless some are not kept."""
+        return self.variables
+
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         """Return a few typical instances, for the conformance suite to test.
@@ -99,6 +112,28 @@ class Process(Value, ABC):
         array (T+1, n) or (variables, T+1, n)
         """
 
+    @property
+    def event_variables(self) -> tuple[EventVariable, ...]:
+        """The variables of a process whose paths are events, in place of states at times.
+
+        Then `sample_events` draws the paths, and `sample` is not called.
+        """
+        return ()
+
+    def sample_events(
+        self, draws: Draws, grid: TimeGrid, x0: Rows, room: int
+    ) -> tuple[dict[str, Rows], Rows]:
+        """Return the events of paths between the first and the last time of a grid.
+
+        Returns
+        -------
+        values : dict of str to array (room, n)
+            Values of the `event_variables`; what comes after the last event does not matter.
+        counts : array of int (n,)
+            Number of events of each path; more than `room` for a path that has more.
+        """
+        raise NotImplementedError
+
     def default_x0(self) -> Any:
         """Return the initial state for runs without ``x0``."""
         return 0.0
@@ -112,7 +147,7 @@ class Process(Value, ABC):
             If it does not consist of finite numbers, one per variable.
         """
         values = self.default_x0() if x0 is None else x0
-        names = self.variables
+        names = self.state_names
         if len(names) == 1:
             return check_state("x0", values, dtype)
         if isinstance(values, Mapping):

@@ -102,7 +102,7 @@ def _check_x0(vary: Vary, process: Process) -> None:
     """Raise where x0 varies, but not as a process of one, or of several variables has it."""
     if X0 not in vary.names:
         return
-    title, names = type(process).__name__, process.variables
+    title, names = type(process).__name__, process.state_names
     given = [entry.variable for entry in vary.scenarios if entry.name == X0]
     if len(names) > 1 and set(given) != set(names):
         raise value_error(

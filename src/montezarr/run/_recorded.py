@@ -68,7 +68,9 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
     grid, variables = recipe["grid"], _variables_of_path(recipe, vary)
     names = [variable["name"] for variable in variables]
     # As recorded: the rule by which the first path declares dtypes may have changed since.
-    dtypes: Any = {v["name"]: v["dtype"] for v in variables if v["name"] != EVENT_TIME}
+    # Code of one path has times of its own beside what it returns; a process returns all.
+    times = set() if recorded_interface(recipe).takes_ranges else {EVENT_TIME} & set(names)
+    dtypes: Any = {v["name"]: v["dtype"] for v in variables if v["name"] not in times}
     if recorded_interface(recipe).takes_ranges and len(set(dtypes.values())) == 1:
         dtypes = variables[0]["dtype"]
     labels = next((v["labels"] for v in variables if "labels" in v), None)
@@ -77,17 +79,17 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
         "T": grid.get("T"),
         "x0": x0 if is_digest else told,
         # Passing dt would mean that the paths' own times do not matter.
-        "dt": None if EVENT_TIME in names or DT in vary.names else grid.get("dt"),
+        "dt": None if times or DT in vary.names else grid.get("dt"),
         "times": grid.get("times"),
         "seed": RootSeed.from_dict(recipe["seed"]),
         "dtype": dtypes,
         "keep": recipe.get("keep"),
         "labels": None if isinstance(target, Process) else labels,
         "legacy_global_rng": recorded_interface(recipe).uses_global_state,
-        "dims": _dims(recipe, variables),
+        "dims": _dims(recipe, variables, times),
         "max_events": events_in(recipe),
         "on_overflow": "truncate" if _cuts(recipe) else "raise",
-        "names": tuple(name for name in names if name != EVENT_TIME),
+        "names": tuple(name for name in names if name not in times),
         "coords": recipe.get("coords"),
         "vary": vary,
         "noise": vary.noise,
@@ -145,8 +147,10 @@ def _variables_of_path(recipe: Mapping[str, Any], vary: Vary) -> list[dict[str, 
     return found
 
 
-def _dims(recipe: Mapping[str, Any], variables: list[dict[str, Any]]) -> dict[str, Any]:
+def _dims(
+    recipe: Mapping[str, Any], variables: list[dict[str, Any]], times: set[str]
+) -> dict[str, Any]:
     """Return the dimensions of recorded variables: those of earlier recipes are all times."""
     if recorded_interface(recipe).takes_ranges and all("dims" not in v for v in variables):
         return {}
-    return {v["name"]: v.get("dims", [TIME]) for v in variables if v["name"] != EVENT_TIME}
+    return {v["name"]: v.get("dims", [TIME]) for v in variables if v["name"] not in times}

@@ -87,7 +87,7 @@ def per_path(process: Any, interface: Interface, x0: Any, n_paths: int | None) -
     names: Sequence[str] = ("x",)
     offered = getattr(process, "variables", None)
     if isinstance(process, Process):
-        names = process.variables
+        names = process.state_names
     elif (isinstance(x0, Mapping) or is_frame(x0)) and isinstance(offered, (list, tuple)):
         names = offered  # an array has one entry per path, with any variables
     if is_frame(x0):

@@ -19,7 +19,7 @@ from montezarr.processes._built_in import runs_user_code
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws, has_kernel
 from montezarr.random.draws.kept import KeptDraws
-from montezarr.samplers import declare
+from montezarr.samplers import declare, events
 from montezarr.samplers._base import Sampler, annotate, describe_error
 from montezarr.samplers._code import CodeSampler
 from montezarr.samplers.arguments import DTYPES, unknown_argument
@@ -55,6 +55,8 @@ class CounterSampler(CodeSampler):
     def bind(self, declared: Asked) -> Sampler:
         """Return the sampler with the variables of its process, or of two paths of user code."""
         target = self.target
+        if isinstance(target, Process) and target.event_variables:
+            return self._bind_events(target, declared)
         if isinstance(declared.dtype, dict) and (isinstance(target, Process)):
             expected = "one dtype, since sample gives all variables in one"
             raise type_error("dtype", expected, declared.dtype)
@@ -99,6 +101,16 @@ class CounterSampler(CodeSampler):
                         bound.attempt(trial, 0, bound.state_at_start(first_x0, 0))
                 check_alone(bound, first_x0)
         declare.check_label_lengths(bound, declared.coords)
+        return bound
+
+    def _bind_events(self, process: Process, declared: Asked) -> CounterSampler:
+        """Bind a process whose paths are events."""
+        if self.options:
+            raise unknown_argument(*next(iter(self.options.items())))
+        bound = replace(self, variables=events.variables_of(process, declared), format=1)
+        if not declared.per_path or declared.first_x0 is not None:
+            x0 = declared.first_x0 if declared.per_path else self.x0
+            process.check_x0(x0, str(bound.dtype))
         return bound
 
     def _bind_code(self, declared: Asked) -> CounterSampler:
@@ -273,6 +285,14 @@ class CounterSampler(CodeSampler):
             return self.target.with_arrays(numbers), self.options
         return self.target, {**self.options, **own}
 
+    def _events(self, start: int, stop: int, x0: Any) -> PathArrays:
+        """Return the events of paths start ... stop-1 of a process whose paths these are."""
+        target, _ = self._with_own(start, stop)
+        draws = Draws(self.seed.philox_key(), start, stop - start)
+        room = next(v.room for v in self.variables if v.has_events)
+        values, counts = target.sample_events(draws, self.grid, self._state_of(target, x0), room)
+        return events.of_process(self, values, counts)
+
     def split(self, value: Any, n: int, x0: Any, times: int | None = None) -> PathArrays:
         """Return the value that `sample` returned for `n` paths, by variable, in its dtypes."""
         if isinstance(value, Mapping):
@@ -330,6 +350,8 @@ class CounterSampler(CodeSampler):
         return out
 
     def _complete(self, start: int, stop: int, x0: Any) -> PathArrays:
+        if self.has_events:
+            return self._events(start, stop, x0)
         return self.split(self.raw(start, stop, x0), stop - start, x0)
 
     def _first_failing(self, start: int, stop: int, x0: Any) -> int | None:

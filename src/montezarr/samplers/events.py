@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
 from montezarr.core.errors import ArgumentValueError, SamplerError
+from montezarr.processes import Process
 from montezarr.samplers._base import EVENT_TIME, Sampler
 from montezarr.samplers.encode import encode
 from montezarr.samplers.returned import ReturnedVariable, ReturnedVariables
@@ -203,13 +204,76 @@ def _room(sampler: Sampler, number: Variable) -> int:
 
 def overflow(sampler: Sampler, variable: Variable, length: int, path: int, x0: Any) -> SamplerError:
     """Return the error of a path with more events than there is room for."""
-    dim = str(variable.event_dim)
+    return _no_room(sampler, path, x0, f"{length:,}", variable, 2 * length)
+
+
+def _no_room(
+    sampler: Sampler, path: int | None, x0: Any, length: str, variable: Variable, wanted: int = 0
+) -> SamplerError:
+    dim, wanted = str(variable.event_dim), wanted or 2 * variable.room
     return sampler.failure(
         path, x0,
-        f"returned {length:,} events along {dim!r}, expected at most max_events ="
-        f" {variable.room:,}. Pass max_events={{{dim!r}: {2 * length}}}, which changes no path; or"
+        f"returned {length} events along {dim!r}, expected at most max_events ="
+        f" {variable.room:,}. Pass max_events={{{dim!r}: {wanted}}}, which changes no path; or"
         " on_overflow='truncate'.",
     )  # fmt: skip
+
+
+# --- drawn by a process -----------------------------------------------------------------------
+
+
+def variables_of(process: Process, asked: Asked) -> tuple[Variable, ...]:
+    """Return the variables of a process whose paths are events, and their numbers.
+
+    Raises
+    ------
+    ArgumentValueError
+        If the caller asks for other dtypes, labels, dims or coords than the process has.
+    """
+    variables = [
+        Variable(name, dtype, labels, (EVENT,), (1,))
+        for name, dtype, labels in process.event_variables
+    ]
+    dtypes = {v.name: v.dtype for v in variables}
+    known: dict[str, Any] = {"dtype": dtypes, "dims": {v.name: v.dims for v in variables}}
+    told: dict[str, Any] = {"dtype": asked.dtype, "dims": dict(asked.dims)}
+    told |= {"labels": asked.labels, "coords": dict(asked.coords)}
+    for name, value in told.items():
+        is_own = isinstance(value, dict) and value.items() <= known.get(name, {}).items()
+        if value is not None and not is_own:
+            expected = "none, since the process has its own for the events of its paths"
+            raise value_error(name, expected, value)
+    return with_numbers(variables, asked)
+
+
+def of_process(
+    sampler: Sampler, values: Mapping[str, NDArray[Any]], counts: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
+    """Return the events of a range of paths that a process has drawn, padded and numbered.
+
+    Raises
+    ------
+    SamplerError
+        If there is no room for the events of a path.
+    """
+    out, n = {}, len(counts)
+    for variable in sampler.variables:
+        if variable.has_events:
+            if not variable.cuts and counts.max(initial=0) > variable.room:
+                raise _no_room(sampler, None, None, f"more than {variable.room:,}", variable)
+            array = values[variable.name]
+            places = np.arange(variable.room).reshape(-1, *[1] * (array.ndim - 1))
+            array[np.broadcast_to(places >= counts, array.shape)] = variable.masked
+            out[variable.name] = array
+        elif variable.event_dim is None:
+            out[variable.name] = (counts > _any_room(sampler)).astype(variable.dtype)
+        else:
+            out[variable.name] = np.minimum(counts, _room(sampler, variable)).reshape(n)
+    return out
+
+
+def _any_room(sampler: Sampler) -> int:
+    return next(v.room for v in sampler.variables if v.has_events)
 
 
 # --- drawn by blocks ----------------------------------------------------------------------------

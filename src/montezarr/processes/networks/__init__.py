@@ -1,0 +1,1 @@
+"""Reaction networks: populations that change by whole numbers at random times."""

@@ -1,0 +1,255 @@
+"""Models of the Systems Biology Markup Language, as the arguments of a reaction network.
+
+SBML level 3 version 2 core, doi:10.1515/jib-2017-0081. Kinetic laws are rates of events per unit of
+time (the discrete stochastic reading of the test suite), so that amounts are numbers of molecules.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from montezarr.core.checks import value_error
+from montezarr.core.optional import import_optional
+from montezarr.processes.networks._expressions import (
+    TIME,
+    Expression,
+    Name,
+    Number,
+    Operation,
+    names_in,
+    text_of,
+)
+from montezarr.processes.networks._parser import RESERVED
+from montezarr.processes.networks._sbml_math import tree_of, unsupported
+
+LEGAL = RESERVED | {"path", "time", "when", "after", "priority", "set", "late", "cancelled"}
+"""Names of SBML that get an underscore at their end, since they mean something else here."""
+
+
+def arguments_of(path: str | Path) -> dict[str, Any]:
+    """Return the arguments of `ReactionNetwork` for the model of a file.
+
+    Raises
+    ------
+    ArgumentValueError
+        If it is no valid SBML, or uses a feature that is not supported, which is named.
+    """
+    libsbml = import_optional("libsbml", extra="sbml", purpose="from_sbml")
+    text = Path(path).read_text(encoding="utf-8")
+    document = libsbml.readSBMLFromString(text)
+    if document.getNumErrors(libsbml.LIBSBML_SEV_ERROR) or document.getModel() is None:
+        raise value_error("path", "a valid SBML model", _first_error(libsbml, document))
+    for package in range(document.getNumPlugins()):
+        name = document.getPlugin(package).getPackageName()
+        if name != "l3v2extendedmath" and document.getPackageRequired(name):
+            unsupported(f"the package {name!r}")
+    for option in (
+        "expandFunctionDefinitions", "promoteLocalParameters", "expandInitialAssignments"
+    ):  # fmt: skip
+        properties = libsbml.ConversionProperties()
+        properties.addOption(option, True)
+        if document.convert(properties) != libsbml.LIBSBML_OPERATION_SUCCESS:
+            unsupported(f"what the conversion {option!r} of libsbml cannot do")
+    return _Model(document.getModel()).arguments()
+
+
+def _first_error(libsbml: Any, document: Any) -> str:
+    errors = (document.getError(i) for i in range(document.getNumErrors()))
+    severe = [error for error in errors if error.getSeverity() >= libsbml.LIBSBML_SEV_ERROR]
+    return f"line {severe[0].getLine()}: {severe[0].getShortMessage()}" if severe else "no model"
+
+
+class _Model:
+    """A model of libsbml, and what its names are in a network."""
+
+    def __init__(self, model: Any):
+        self.model = model
+        self.rules = {rule.getVariable(): rule for rule in _all(model.getListOfRules())}
+        self.species: dict[str, int] = {}
+        self.parameters: dict[str, Any] = {}
+        self.concentrations: dict[str, str] = {}
+        """Species that stand for concentrations in expressions, with their compartments."""
+
+    def arguments(self) -> dict[str, Any]:
+        self._refuse()
+        for compartment in _all(self.model.getListOfCompartments()):
+            size = compartment.getSize() if compartment.isSetSize() else 1.0
+            self._quantity(compartment.getId(), size)
+        for parameter in _all(self.model.getListOfParameters()):
+            value = parameter.getValue() if parameter.isSetValue() else float("nan")
+            self._quantity(parameter.getId(), value)
+        for species in _all(self.model.getListOfSpecies()):
+            self._add_species(species)
+        for name, rule in self.rules.items():
+            self.parameters[legal(name)] = text_of(self._definition(name, rule))
+        reactions = [
+            text for one in _all(self.model.getListOfReactions()) for text in self._reaction(one)
+        ]
+        changes = [self._intervention(one) for one in _all(self.model.getListOfEvents())]
+        for name, value in self.parameters.items():
+            if isinstance(value, float) and value != value:
+                raise value_error("path", f"a value of {name!r} in the model", "none")
+        return {
+            "species": self.species, "parameters": self.parameters, "reactions": reactions,
+            "interventions": changes,
+        }  # fmt: skip
+
+    def _refuse(self) -> None:
+        model = self.model
+        if model.getNumConstraints():
+            unsupported("constraints")
+        if model.getNumInitialAssignments():
+            unsupported(f"the initial assignment of {model.getInitialAssignment(0).getSymbol()!r}")
+        if model.isSetConversionFactor():
+            unsupported("conversion factors")
+        for rule in _all(model.getListOfRules()):
+            if rule.isAlgebraic():
+                unsupported("algebraic rules")
+        if not model.getNumReactions():
+            raise value_error("path", "a model with reactions", "none")
+
+    def _quantity(self, name: str, value: float) -> None:
+        if name not in self.rules:
+            self.parameters[legal(name)] = float(value)
+        elif not self.rules[name].isAssignment():
+            self.parameters[f"{legal(name)}_at_0"] = float(value)
+
+    def _add_species(self, species: Any) -> None:
+        name = species.getId()
+        if species.isSetConversionFactor():
+            unsupported(f"the conversion factor of {name!r}")
+        if not species.getHasOnlySubstanceUnits():
+            self.concentrations[name] = species.getCompartment()
+        if name in self.rules:
+            if not self.rules[name].isAssignment():
+                unsupported(f"the rate rule of the species {name!r}")
+            self.concentrations.pop(name, None)  # the rule gives what expressions use
+            return
+        amount = species.getInitialAmount()
+        if species.isSetInitialConcentration():
+            size = self.parameters.get(legal(species.getCompartment()))
+            if not isinstance(size, float):
+                unsupported(f"an initial concentration of {name!r} in a compartment with a rule")
+            amount = species.getInitialConcentration() * size
+        if species.getBoundaryCondition():
+            self.parameters[legal(name)] = float(amount)
+            return
+        if not abs(amount - round(amount)) <= 1e-9 * abs(amount) or amount < 0:
+            raise value_error("path", f"a whole number of molecules of {name!r}", amount)
+        self.species[legal(name)] = round(amount)
+
+    def _definition(self, name: str, rule: Any) -> Expression:
+        tree = self._tree(rule.getMath())
+        if rule.isAssignment():
+            return tree
+        # d/dt of what nothing changes is a line.
+        used = {one.name for one in names_in(tree)}
+        constant = {key for key, value in self.parameters.items() if isinstance(value, float)}
+        if not used <= constant or used & self._assigned():
+            unsupported(f"the rate rule of {name!r}, unless its rate is constant")
+        slope = Operation("*", (tree, Name(TIME)))
+        return Operation("+", (Name(f"{legal(name)}_at_0"), slope))
+
+    def _assigned(self) -> set[str]:
+        return {
+            legal(one.getVariable())
+            for event in _all(self.model.getListOfEvents())
+            for one in _all(event.getListOfEventAssignments())
+        }
+
+    def _place(self, name: str) -> Expression:
+        known = legal(name)
+        if known not in self.species and known not in self.parameters and name not in self.rules:
+            unsupported(f"{name!r} in an expression")
+        if name in self.concentrations:
+            return Operation("/", (Name(known), Name(legal(self.concentrations[name]))))
+        return Name(known)
+
+    def _tree(self, node: Any) -> Expression:
+        if node is None:
+            unsupported("elements that lack their math")
+        return tree_of(node, self._place)
+
+    def _reaction(self, reaction: Any) -> list[str]:
+        name = reaction.getId()
+        if reaction.isSetFast() and reaction.getFast():
+            unsupported(f"the fast reaction {name!r}")
+        law = reaction.getKineticLaw()
+        if law is None or law.getMath() is None:
+            unsupported(f"the reaction {name!r} without a kinetic law")
+        left = self._side(name, reaction.getListOfReactants())
+        right = self._side(name, reaction.getListOfProducts())
+        tree = self._tree(law.getMath())
+        if not reaction.getReversible():
+            return [f"{left} => {right} @ {text_of(tree)}"]
+        ways = _both_ways(tree)
+        if ways is None:
+            unsupported(f"the reversible reaction {name!r}, unless its law is a difference")
+        there, back = ways
+        return [f"{left} => {right} @ {text_of(there)}", f"{right} => {left} @ {text_of(back)}"]
+
+    def _side(self, reaction: str, references: Any) -> str:
+        counts: dict[str, int] = {}
+        for one in _all(references):
+            name = legal(one.getSpecies())
+            number = one.getStoichiometry() if one.isSetStoichiometry() else 1.0
+            varies = one.isSetStoichiometryMath() or (one.getId() and one.getId() in self.rules)
+            if varies or number != round(number) or number < 0:
+                unsupported(f"a number of {name!r} in {reaction!r} that is not whole, or varies")
+            if name in self.species and number:
+                counts[name] = counts.get(name, 0) + round(number)
+        return " + ".join(f"{n} {name}" for name, n in counts.items()) or "0"
+
+    def _intervention(self, event: Any) -> str:
+        trigger = event.getTrigger()
+        if trigger is None or trigger.getMath() is None:
+            unsupported("events without a trigger")
+        parts = [f"when {text_of(self._tree(trigger.getMath()))}"]
+        if event.getDelay() is not None and event.getDelay().getMath() is not None:
+            parts.append(f"after {text_of(self._tree(event.getDelay().getMath()))}")
+        if event.getPriority() is not None and event.getPriority().getMath() is not None:
+            parts.append(f"priority {text_of(self._tree(event.getPriority().getMath()))}")
+        if trigger.isSetInitialValue() and not trigger.getInitialValue():
+            parts.append("from_start")
+        if trigger.isSetPersistent() and not trigger.getPersistent():
+            parts.append("cancelled")
+        if not event.getUseValuesFromTriggerTime():
+            parts.append("late")
+        assignments = [self._assignment(one) for one in _all(event.getListOfEventAssignments())]
+        if not assignments:
+            return f"{' '.join(parts)} set {next(iter(self.species))} = {next(iter(self.species))}"
+        return f"{' '.join(parts)} set {', '.join(assignments)}"
+
+    def _assignment(self, one: Any) -> str:
+        name, tree = one.getVariable(), self._tree(one.getMath())
+        if name in self.rules:
+            unsupported(f"an event that sets {name!r}, which has a rule")
+        if name in self.concentrations and legal(name) in self.species:
+            tree = Operation("*", (tree, Name(legal(self.concentrations[name]))))
+        return f"{legal(name)} = {text_of(tree)}"
+
+
+def legal(name: str) -> str:
+    """Return a name of SBML as one of a network."""
+    return f"{name}_" if name in LEGAL else name
+
+
+def _all(entries: Any) -> list[Any]:
+    return [entries.get(i) for i in range(entries.size())]
+
+
+def _both_ways(tree: Expression) -> tuple[Expression, Expression] | None:
+    """Return the two rates whose difference a law is; None if it is none."""
+    if not isinstance(tree, Operation):
+        return None
+    if tree.function == "-" and len(tree.arguments) == 2:
+        return tree.arguments[0], tree.arguments[1]
+    if tree.function == "*":
+        left, right = tree.arguments
+        for factor, inside, is_left in ((left, right, True), (right, left, False)):
+            ways = _both_ways(inside)
+            if ways is not None and not isinstance(factor, Number):
+                pairs = [(factor, w) if is_left else (w, factor) for w in ways]
+                return Operation("*", pairs[0]), Operation("*", pairs[1])
+    return None

@@ -1,0 +1,226 @@
+"""Models in SBML: the discrete stochastic models test suite, what is read, what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import montezarr as mz
+from montezarr.core.errors import ArgumentValueError, SamplerError
+
+DSMTS = Path(__file__).parent / "data" / "dsmts"
+MODELS = ["003-01", "002-09", "002-01", "001-01", "001-03", "002-02", "004-01"]
+PATHS = 10_000
+
+pytest.importorskip("libsbml")
+
+
+@pytest.mark.parametrize("method", ["direct", "next_reaction"])
+@pytest.mark.parametrize(
+    "model",
+    [*MODELS[:1], *(pytest.param(model, marks=pytest.mark.slow) for model in MODELS[1:])],
+)
+def test_models_of_the_stochastic_test_suite_have_their_exact_moments(model, method):
+    network = mz.ReactionNetwork.from_sbml(DSMTS / f"dsmts-{model}.xml", method=method)
+    tables = [
+        np.genfromtxt(DSMTS / f"dsmts-{model}-{kind}.csv", delimiter=",", skip_header=1).T
+        for kind in ("mean", "sd")
+    ]
+    ds = mz.simulate(network, n_paths=PATHS, times=tables[0][0], seed=20)
+    for mean, sd, name in zip(tables[0][1:], tables[1][1:], network.variables, strict=True):
+        x = ds[name].values.astype(float)
+        moving = sd > 0
+        assert (x[:, ~moving] == mean[~moving]).all()
+        x, mean, sd = x[:, moving], mean[moving], sd[moving]
+        z = np.sqrt(PATHS) * (x.mean(axis=0) - mean) / sd
+        squares = (x - mean) ** 2
+        error = np.sqrt(2 / PATHS) * sd**2
+        if model == "001-03":
+            error = squares.std(axis=0) / np.sqrt(PATHS)
+        y = (x.var(axis=0, ddof=1) - sd**2) / error
+        # Of 50 times (the seed is fixed), more than 2 are outside with a probability below 0.1 %.
+        assert (np.abs(z) >= 3).sum() <= 2
+        assert (np.abs(y) < 5).all()
+
+
+HEAD = """<?xml version="1.0" encoding="UTF-8"?>
+<sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1"><model id="m">
+<listOfFunctionDefinitions><functionDefinition id="twice"><math
+ xmlns="http://www.w3.org/1998/Math/MathML"><lambda><bvar><ci>z</ci></bvar><apply><times/><cn>2</cn>
+ <ci>z</ci></apply></lambda></math></functionDefinition></listOfFunctionDefinitions>
+<listOfCompartments><compartment id="cell" size="2" constant="true"/></listOfCompartments>
+<listOfSpecies>
+<species id="A" compartment="cell" initialConcentration="50" hasOnlySubstanceUnits="false"
+ boundaryCondition="false" constant="false"/>
+<species id="t" compartment="cell" initialAmount="7" hasOnlySubstanceUnits="true"
+ boundaryCondition="false" constant="false"/>
+<species id="F" compartment="cell" initialAmount="2.5" hasOnlySubstanceUnits="true"
+ boundaryCondition="true" constant="false"/></listOfSpecies>
+<listOfParameters><parameter id="k" value="0.5" constant="false"/>
+<parameter id="total" constant="false"/>
+<parameter id="line" value="1" constant="false"/></listOfParameters>
+"""
+MATH = '<math xmlns="http://www.w3.org/1998/Math/MathML">{}</math>'
+REACTION = """<reaction id="{id}" reversible="{reversible}" fast="{fast}"><listOfReactants>
+<speciesReference species="A" stoichiometry="{number}" constant="true"/></listOfReactants>
+<listOfProducts><speciesReference species="t" stoichiometry="1" constant="true"/>
+<speciesReference species="F" stoichiometry="1" constant="true"/></listOfProducts>
+<kineticLaw>{law}<listOfLocalParameters><localParameter id="k" value="3"/></listOfLocalParameters>
+</kineticLaw></reaction>"""
+LAW = "<apply><times/><apply><ci>twice</ci><ci>k</ci></apply><ci>A</ci><ci>cell</ci></apply>"
+RULES = (
+    '<assignmentRule variable="total">'
+    + MATH.format("<apply><plus/><ci>t</ci><ci>F</ci></apply>")
+    + '</assignmentRule><rateRule variable="line">'
+    + MATH.format("<apply><times/><cn>2</cn><ci>k</ci></apply>")
+    + "</rateRule>"
+)
+EVENT = """<event id="e" useValuesFromTriggerTime="true"><trigger initialValue="true"
+ persistent="false">{trigger}</trigger><priority>{priority}</priority><delay>{delay}</delay>
+<listOfEventAssignments><eventAssignment variable="A">{value}</eventAssignment>
+</listOfEventAssignments></event>"""
+GEQ = "<apply><geq/><ci>t</ci><cn>9</cn></apply>"
+
+
+def written(tmp_path, rules=RULES, law=LAW, events="", extra="", **options):
+    options = {"id": "R1", "reversible": "false", "fast": "false", "number": "1", **options}
+    reaction = REACTION.format(law=MATH.format(law), **options)
+    text = HEAD + (f"<listOfRules>{rules}</listOfRules>" if rules else "") + extra
+    text += f"<listOfReactions>{reaction}</listOfReactions>"
+    text += (f"<listOfEvents>{events}</listOfEvents>" if events else "") + "</model></sbml>"
+    path = tmp_path / "model.xml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def event(delay="<cn>2</cn>"):
+    parts = {"trigger": GEQ, "priority": "<cn>1</cn>", "delay": delay, "value": "<cn>3</cn>"}
+    return EVENT.format(**{name: MATH.format(math) for name, math in parts.items()})
+
+
+def test_amounts_names_rules_and_functions_are_read(tmp_path):
+    network = mz.ReactionNetwork.from_sbml(written(tmp_path, events=event()), record=["t_"])
+    assert dict(network.species) == {"A": 100, "t_": 7}
+    values = dict(network.parameters)
+    assert values["F"] == 2.5
+    assert values["total"] == "t_ + F"
+    assert values["line"] == "line_at_0 + 2 * k * t"
+    (reaction,) = network.reactions
+    assert reaction.startswith("1 A => 1 t_ @ 2 * ")
+    assert reaction.endswith("* (A / cell) * cell")
+    assert network.interventions == ("when t_ >= 9 after 2 priority 1 cancelled set A = 3 * cell",)
+    ds = mz.simulate(network, n_paths=4000, times=[0.0, 0.1], seed=1)
+    share = 1 - np.exp(-6 * 0.1)
+    x = ds.t_.values[:, 1] - 7
+    assert abs(x.mean() - 100 * share) < 4 * np.sqrt(100 * share * (1 - share) / 4000)
+
+
+def test_a_reversible_reaction_is_two_where_its_law_is_a_difference(tmp_path):
+    law = "<apply><times/><ci>cell</ci><apply><minus/><ci>A</ci><ci>t</ci></apply></apply>"
+    network = mz.ReactionNetwork.from_sbml(written(tmp_path, law=law, reversible="true"))
+    assert network.reactions == ("1 A => 1 t_ @ cell * (A / cell)", "1 t_ => 1 A @ cell * t_")
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"fast": "true"}, "the fast reaction 'R1'"),
+        ({"reversible": "true"}, "the reversible reaction 'R1'"),
+        ({"number": "1.5"}, "a number of 'A' in 'R1' that is not whole"),
+        ({"law": "<apply><factorial/><ci>A</ci></apply>"}, "factorial"),
+        (
+            {"rules": f"<algebraicRule>{MATH.format('<ci>k</ci>')}</algebraicRule>" + RULES},
+            "algebraic rules",
+        ),
+        (
+            {"rules": RULES.replace("<cn>2</cn>", "<ci>A</ci>")},
+            "the rate rule of 'line', unless its rate is constant",
+        ),
+        (
+            {"extra": f"<listOfConstraints><constraint>{MATH.format(GEQ)}</constraint>"
+             "</listOfConstraints>"},
+            "constraints",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_not_supported_is_refused_by_its_name(changed, named, tmp_path):
+    with pytest.raises(ArgumentValueError) as caught:
+        mz.ReactionNetwork.from_sbml(written(tmp_path, **changed))
+    assert str(caught.value).startswith("path: expected SBML without")
+    assert named in str(caught.value)
+
+
+def test_a_file_that_is_no_sbml_is_refused(tmp_path):
+    path = tmp_path / "model.xml"
+    path.write_text("<sbml><model></sbml>", encoding="utf-8")
+    with pytest.raises(ArgumentValueError, match="a valid SBML model"):
+        mz.ReactionNetwork.from_sbml(path)
+
+
+# --- interventions -------------------------------------------------------------------------------
+
+STORY = {
+    "species": {"X": 0, "Y": 3},
+    "reactions": ["0 -> X @ a", "X -> 0 @ m"],
+    "parameters": {"a": 1.0, "m": 0.1},
+    "interventions": [
+        "when t > 25 set X = 50, a = 2 * a",
+        "when X >= 12 and t > 3 after 2 cancelled late set Y = X",
+        "when 2 - t / 10 < -1 priority 1 set Y = 9",
+        "when t >= 30 priority 2 set Y = 8",
+        "when X >= 0 from_start set Y = 4",
+    ],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", ["a", "a * (1 + 0 * t)"], ids=["direct", "thinning"])
+def test_interventions_come_in_time_and_in_order(rate):
+    network = mz.ReactionNetwork(
+        **{**STORY, "reactions": [f"0 -> X @ {rate}", "X -> 0 @ m"]}, output="events"
+    )
+    ds = mz.simulate(network, n_paths=400, times=[0.0, 50.0], seed=2)
+    codes, times, y = ds.reaction.values, ds.event_time.values, ds.Y.values
+    assert set(times[codes == 2]) == {np.nextafter(25.0, 26.0)}
+    assert (ds.X.values[codes == 2] == 50).all()
+    assert set(times[codes == 6]) == {0.0}
+    assert (codes[:, 0] == 6).all()
+    assert set(times[codes == 4]) <= {30.0, np.nextafter(30.0, 31.0)}
+    assert set(times[codes == 5]) == {30.0}
+    for path in range(400):
+        order = codes[path][(codes[path] == 4) | (codes[path] == 5)].tolist()
+        assert order == [5, 4]
+    late = codes == 3
+    assert (y[late] == ds.X.values[late]).all()
+    assert (y[late] >= 12).all()
+    grid, x0 = mz.TimeGrid.of(10, 5.0), network.check_x0(None, "int64")
+    found = [
+        network.sample_events(mz.Draws.of(2, n=4, implementation=which), grid, x0, 300)
+        for which in ("kernel", "reference")
+    ]
+    assert np.array_equal(found[0][1], found[1][1])
+    for name, array in found[0][0].items():
+        for j, count in enumerate(found[0][1]):
+            assert np.array_equal(array[:count, j], found[1][0][name][:count, j])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("at t > 3 set X = 1", "expected 'when' and a condition at position 0"),
+        ("when t > 3 set Q = 1", "a species, or a parameter that is a number at position 15"),
+        ("when t > 3", "expected 'set'"),
+        ("when sin(t) > 0 set X = 1", "in the form 't >= 5' at position 5"),
+        ("when X set X = 1", "expected a condition at position 5, got a number"),
+    ],
+)
+def test_an_error_in_an_intervention_has_its_position(text, message):
+    with pytest.raises(ArgumentValueError) as caught:
+        mz.ReactionNetwork(**{**STORY, "interventions": [text]})
+    assert message in str(caught.value)
+
+
+def test_an_intervention_that_sets_half_a_molecule_is_named():
+    network = mz.ReactionNetwork(**{**STORY, "interventions": ["when t >= 1 set X = 0.5"]})
+    with pytest.raises(SamplerError, match=r"intervention 'when t >= 1 set X = 0.5': .* got 0.5"):
+        mz.simulate(network, n_paths=2, T=2, dt=1.0, seed=1).X.compute()
