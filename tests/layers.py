@@ -36,8 +36,9 @@ ROOMS = {
         __init__ designs distributions draws.reference seeding
         distributions._table draws.format1 draws.phases path_streams
         distributions._densities distributions._reference draws.kernel path_states
-        distributions._kernel draws
-        bits distributions._base draws.kept draws.recursions draws.shared
+        distributions._kernel draws draws.scattered_kernel
+        bits distributions._base draws.kept draws.recursions draws.scattered \
+            draws.shared
         distributions.*
         distributions._built_in
         designs._base
@@ -68,13 +69,14 @@ ROOMS = {
     "samplers": Room(
         "from a range of paths to path arrays: schema, one class per interface, failures",
         """
-        _put _spread context inputs interfaces schema
-        _path_loop arguments returned
-        _base
-        _code encode functions policy resolution
+        _failing _put _spread context inputs interfaces schema stopping
+        _path_loop arguments returned stopping._base
+        _base _stops stopping._trial stopping.levels
+        _code encode functions policy resolution stopping.reaches
+        stopping._from_dict
         events
         _loop_call declare drawing drawn_range joint varied
-        probe
+        probe stopped
         batch counter path
         compiled legacy
         binding
@@ -119,7 +121,7 @@ ROOMS = {
         _events_frame _on_grid digests._classes
         digests._values
         digests
-        _recipe _vary _x0
+        _recipe _stopping _vary _x0
         first_path
         _attributes _first_scenario _inputs _texts _vary_argument
         _recorded _scenarios _several
@@ -137,8 +139,8 @@ ROOMS = {
             sources._sized_tasks sources._tasks sources._times streaming._shown streaming._until
         accumulate._reduced_variable sources._chunk_function sources._rechunked sources._schema \
             streaming._splits
-        accumulate._accumulator sources._graph_walk sources._kept_times sources._path_data \
-            sources._terms
+        accumulate._accumulator sources._graph_walk sources._kept_times sources._kept_variables \
+            sources._path_data sources._terms
         accumulate._scenario_parts accumulate._state_checker sources._noise sources._places
         accumulate._states accumulate._task sources._paths
         accumulate

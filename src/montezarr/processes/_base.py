@@ -73,6 +73,14 @@ class Process(Value, ABC):
         """Names of the components of the state; a single one is called x."""
         return ("x",)
 
+    @property
+    def resumes(self) -> bool:
+        """Whether `sample` from the float64 or integer states at a time gives the later ones.
+
+        On the draws from there on it then returns the same bits as from the beginning.
+        """
+        return False
+
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         """Return a few typical instances, for the conformance suite to test.

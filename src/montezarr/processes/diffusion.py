@@ -170,6 +170,11 @@ class Diffusion(Process):
         """Return the arguments that have one number per path; see `Process.arrays_per_path`."""
         return {name: value for name, value in self.parameters if isinstance(value, np.ndarray)}
 
+    @property
+    def resumes(self) -> bool:
+        """Whether a state is all that later ones depend on, as in the schemes of montezarr."""
+        return type(self.scheme) in (EulerMaruyama, Milstein)
+
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of the scheme; noise j draws from slot j. See `Process.sample`.
 
@@ -230,10 +235,10 @@ class Diffusion(Process):
             return None
         constants = tuple(tuple(None if np.ndim(v) else v for v in one) for one in arguments)
         loop = known.loop_for(
-            (grid, draws.dtype, constants),
+            (grid.whole, draws.dtype, constants),
             draws.n * grid.T,
             lambda: known.compile(functions, tuple(map(len, arguments)), is_milstein),
-            lambda: self._is_same(known, draws, grid, x0),
+            lambda: self._is_same(known, draws, grid.whole, x0),
         )
         return None if loop is None else _filled(loop, draws, grid, arguments, x0)
 
