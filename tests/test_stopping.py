@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import dask
@@ -69,7 +70,8 @@ RUNS: dict[str, tuple[Any, dict[str, Any], Any, Any]] = {
         mz.BrownianMotion(mu=0.3), {}, mz.Outside(-1, 1), lambda t, v: abs(v["x"]) >= 1,
     ),
     "resumed reverting": (
-        mz.OrnsteinUhlenbeck(theta=1.0, mu=0.0, sigma=1.0), {}, mz.Above(1), lambda t, v: v["x"] >= 1,
+        mz.OrnsteinUhlenbeck(theta=1.0, mu=0.0, sigma=1.0), {}, mz.Above(1),
+        lambda t, v: v["x"] >= 1,
     ),
     "resumed integers": (
         mz.RandomWalk(), {}, mz.Reaches(-20), lambda t, v: v["x"] == -20,
@@ -329,3 +331,34 @@ def test_a_function_that_fails_later_names_the_path() -> None:
     path = int(np.argmax(fails))
     assert caught.value.path is not None
     assert caught.value.path <= path
+
+
+def normal_cdf(x: Any) -> Any:
+    return np.array([0.5 * math.erfc(-value / math.sqrt(2)) for value in np.ravel(x)])
+
+
+def test_passage_of_a_level_is_inverse_gaussian() -> None:
+    # Borodin and Salminen, Handbook of Brownian Motion, 2002, part II, 2.0.2; the discrete grid
+    # sees the level as if it were 0.5826 sqrt(dt) further away (Broadie, Glasserman, Kou 1997).
+    mu, level, dt, n = 1.0, 1.0, 1 / 500, 8000
+    ds = mz.simulate(
+        mz.BrownianMotion(mu=mu), n, T=3000, dt=dt, seed=1, until=mz.Above(level)
+    )  # fmt: skip
+    times = np.sort(ds.stop_time.fillna(np.inf).values)
+    a, t = level + 0.5826 * math.sqrt(dt), np.linspace(0.2, 5.5, 40)
+    law = normal_cdf((mu * t - a) / np.sqrt(t))
+    law += math.exp(2 * mu * a) * normal_cdf((-mu * t - a) / np.sqrt(t))
+    found = np.searchsorted(times, t, side="right") / n
+    assert abs(found - law).max() < 1.63 / math.sqrt(n)  # Kolmogorov, 1 %
+
+
+def test_absorbed_brownian_motion_follows_the_reflection_principle() -> None:
+    # P(no passage of a, X_T <= x) = Phi(x / sqrt T) - Phi((x - 2 a) / sqrt T) (Karatzas and
+    # Shreve, Brownian Motion and Stochastic Calculus, 1998, section 2.8).
+    dt, T, n = 1 / 800, 800, 8000
+    ds = mz.simulate(mz.BrownianMotion(), n, T=T, dt=dt, seed=2, until=mz.Above(0.8))
+    ends, a = ds.stopped_x[ds.stopped.values == 0].values, 0.8 + 0.5826 * math.sqrt(dt)
+    x = np.linspace(-2, 0.8, 30)
+    law = normal_cdf(x) - (1 - normal_cdf(2 * a - x))
+    found = np.searchsorted(np.sort(ends), x, side="right") / n
+    assert abs(found - law).max() < 1.63 / math.sqrt(n)
