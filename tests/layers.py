@@ -49,7 +49,7 @@ ROOMS = {
     "schemes": Room(
         "approximations of Itô equations",
         """
-        __init__ _arguments
+        __init__ _arguments boundaries
         _base
         *
         """,
@@ -60,7 +60,7 @@ ROOMS = {
         __init__ _describe _discrete _kernels _kernels._draws _kernels._loops _per_path \
             _quantiles time_grid
         _base _kernels._uniforms _kernels.diffusion _kernels.heston _slope_laws
-        _built_in _fit _fused _gaussian _kernels.markov_chain _kernels.poisson \
+        _between _built_in _fit _fused _gaussian _kernels.markov_chain _kernels.poisson \
             _kernels.random_walk _reversion
         _reversion_at
         *

@@ -10,6 +10,9 @@ from montezarr.run.digests import digest_of
 from montezarr.samplers.stopping._base import as_rule
 from montezarr.samplers.stopping._from_dict import rule_from_dict
 
+FUNCTION = "function"
+"""Entry of a rule that is a function of the user: its name."""
+
 UNTIL = "until"
 """Entry of a recipe with the rule, a digest of its functions, and what comes after a stop."""
 
@@ -62,7 +65,7 @@ def _rule_text(rule: Mapping[str, Any]) -> str:
     if rules is not None:
         joined = " | " if name == "AnyRule" else " & "
         return joined.join(f"({_rule_text(r)})" if "rules" in r else _rule_text(r) for r in rules)
-    if "function" in rule:
-        return str(rule["function"])
+    if (function := rule.get(FUNCTION)) is not None:
+        return str(function)
     given = {key: value for key, value in rule.items() if key != "name" and value is not None}
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in given.items())})"

@@ -36,7 +36,7 @@ TOGETHER = 16
 Places = NDArray[np.int64]
 """Positions of paths in a range, increasing."""
 
-TRIAL_PATHS = 4
+TRIED_PATHS = 4
 """Paths on which functions of the user are tried at the call."""
 
 
@@ -357,7 +357,7 @@ def _check_variables(sampler: Sampler, after: str) -> None:
 
 def _first_paths(sampler: Sampler, first_x0: Any) -> tuple[NDArray[np.float64], PathArrays]:
     """Return times and values of a few first paths."""
-    n = TRIAL_PATHS if first_x0 is None else min(TRIAL_PATHS, first_x0.shape[-1])
+    n = TRIED_PATHS if first_x0 is None else min(TRIED_PATHS, first_x0.shape[-1])
     part, last = None if first_x0 is None else first_x0[..., :n], sampler.grid.T
     if sampler.in_times != "whole":
         last = min(last, FIRST_STEPS)
