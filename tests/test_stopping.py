@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from typing import Any
 
 import dask
@@ -12,7 +13,10 @@ import xarray as xr
 
 import montezarr as mz
 from montezarr.core.errors import ArgumentTypeError, ArgumentValueError, ReplayError, SamplerError
+from montezarr.random.draws import Draws
+from montezarr.random.draws.scattered import ScatteredDraws
 from montezarr.run._run import Run
+from montezarr.run._task import BlockOnDemand, RunTask, chunk_of
 from montezarr.samplers import sample_range
 
 
@@ -107,8 +111,12 @@ RUNS: dict[str, tuple[Any, dict[str, Any], Any, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("after", ["hold", "nan"])
-@pytest.mark.parametrize("name", RUNS)
+WITH_NAN = ("resumed", "resumed integers", "from the start", "a function of the path")
+
+
+@pytest.mark.parametrize(
+    ("name", "after"), [*((name, "hold") for name in RUNS), *((name, "nan") for name in WITH_NAN)]
+)
 def test_is_the_run_without_the_rule_until_it_stops(name: str, after: str) -> None:
     process, more, rule, holds = RUNS[name]
     arguments = {**LONG, **more}
@@ -362,3 +370,44 @@ def test_absorbed_brownian_motion_follows_the_reflection_principle() -> None:
     law = normal_cdf(x) - (1 - normal_cdf(2 * a - x))
     found = np.searchsorted(np.sort(ends), x, side="right") / n
     assert abs(found - law).max() < 1.63 / math.sqrt(n)
+
+
+@pytest.mark.parametrize("implementation", ["kernel", "reference"])
+def test_scattered_draws_are_the_draws_of_these_paths(implementation: str) -> None:
+    if implementation == "kernel":
+        pytest.importorskip("numba")
+    paths = np.array([3, 4, 17, 999, 2**33 + 5])
+    draws = Draws.of(7, implementation=implementation)
+    scattered = ScatteredDraws.over(draws, paths, 13)
+    for kind, read in (
+        ("uniform", Draws.uniform), ("normal", Draws.normal), ("exponential", Draws.exponential),
+    ):  # fmt: skip
+        found = read(scattered, range(3, 12), 2)
+        part = read(scattered.part(1, 4), range(9), 0)
+        for i, path in enumerate(paths.tolist()):
+            one = Draws.of(7, start=path, n=1, implementation=implementation)
+            np.testing.assert_array_equal(found[:, i], read(one, range(16, 25), 2)[:, 0], kind)
+            if 1 <= i < 4:
+                np.testing.assert_array_equal(part[:, i - 1], read(one, range(13, 22), 0)[:, 0])
+
+
+def test_a_chunk_draws_what_is_asked_for_also_elsewhere() -> None:
+    ds = mz.simulate(mz.BrownianMotion(), 50, T=900, dt=DT, seed=1, until=mz.Above(1))
+    run = Run.behind(ds)
+    block = pickle.loads(pickle.dumps(chunk_of(RunTask(run.sampler, 1024, 50), (0,))))
+    assert isinstance(block, BlockOnDemand)
+    whole = ds.compute()
+    for name in ("stop_time", "x", "stopped_x"):
+        np.testing.assert_array_equal(block[name], whole[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["processes", "threads", "dask"])
+def test_every_backend_has_the_same_bits(kind: str) -> None:
+    ds = mz.simulate(mz.BrownianMotion(), 3000, T=900, dt=DT, seed=1, until=mz.Outside(-1, 1))
+    with dask.config.set(scheduler="synchronous"):
+        whole = ds.compute()
+    with mz.backend(kind, n_jobs=2):
+        xr.testing.assert_identical(ds.compute().drop_attrs(), whole.drop_attrs())
+        found = mz.reduce(ds[["stop_time"]], "mean")
+    assert float(found.stop_time_mean) == float(mz.reduce(whole.stop_time, "mean").stop_time_mean)
