@@ -311,6 +311,7 @@ def test_policies_see_a_path_until_it_stops(T: int) -> None:
     until = mz.Below(-1.0) | mz.Above(1e300)
     masked = mz.simulate(process, **arguments, until=until, on_nonfinite="mask")
     whole, alone = masked.compute(), masked[["stop_time", "stopped"]].compute()
+    assert (Run.behind(masked).sampler.only(()) is None) == (T == 200)
     np.testing.assert_array_equal(whole.stop_time, alone.stop_time)
     np.testing.assert_array_equal(whole.stopped, alone.stopped)
     is_masked = whole.stopped.values == np.iinfo(np.int8).min

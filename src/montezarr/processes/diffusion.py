@@ -117,8 +117,8 @@ class Diffusion(Process):
     correlation: tuple[tuple[float, ...], ...] | None = None
     noises: int | None = None
     parameters: tuple[tuple[str, Any], ...] = added(())
-    lower: Boundary | None = added(None)
-    upper: Boundary | None = added(None)
+    lower: Boundary | None = added(None)  # noqa: RUF009
+    upper: Boundary | None = added(None)  # noqa: RUF009
 
     def __post_init__(self) -> None:
         self.check_fields()
@@ -328,10 +328,9 @@ class Diffusion(Process):
             if len(self.names) > 1 or self.noises != 1:
                 expected = "None, unless the equation has one variable and one noise"
                 raise value_error(name, expected, value)
-        if self.lower is not None and self.upper is not None:
-            if not self.lower.level < self.upper.level:
-                expected = f"a level > {self.lower.level:g}, that of lower"
-                raise value_error("upper", expected, self.upper.level)
+        levels = [value.level for value in known.values() if value is not None]
+        if len(levels) == 2 and not levels[0] < levels[1]:
+            raise value_error("upper", f"a level > {levels[0]:g}, that of lower", levels[1])
 
     def check_x0(self, x0: Any, dtype: str) -> Rows:
         """Return initial states, which lie between the boundaries; see `Process.check_x0`."""

@@ -33,6 +33,9 @@ FEWEST_STEPS = 64
 TOGETHER = 16
 """Paths, by their indices, of which all are drawn on if one is: a few vectors of a processor."""
 
+TILES_BY_CALLS = 16
+"""Tiles that are drawn together where NumPy is called at each step, which takes long for few."""
+
 Places = NDArray[np.int64]
 """Positions of paths in a range, increasing."""
 
@@ -96,7 +99,7 @@ class StoppedSampler(Sampler):
     def scratch_bytes(self, length: int) -> int:
         """Return the bytes of complete paths that are drawn before they are put in their place."""
         if self._goes_in_times:
-            return 4 * 8 * STOPPED_TILE_VALUES * len(self.single.variables)
+            return 4 * 8 * STOPPED_TILE_VALUES * self._tiles * len(self.single.variables)
         return min(self._at_once, max(length, self.interface.unit)) * self.whole_path_bytes
 
     def padding(self, variable: Variable, arrays: PathArrays) -> NDArray[np.bool_] | None:
@@ -110,7 +113,12 @@ class StoppedSampler(Sampler):
         return Sampler.padding(self, variable, arrays)
 
     def only(self, names: Collection[str]) -> StoppedSampler | None:
-        """Return the sampler without variables with times that are not asked for."""
+        """Return the sampler without variables with times that are not asked for.
+
+        It takes less time if paths are drawn a few times at a time, until they stop.
+        """
+        if not self._goes_in_times:
+            return None
         kept = tuple(v for v in self.variables if v.time_axis is None or v.name in names)
         return None if len(kept) == len(self.variables) else replace(self, variables=kept)
 
@@ -198,20 +206,26 @@ class StoppedSampler(Sampler):
     def _goes_in_times(self) -> bool:
         return self.single.in_times != "whole" and self.grid.T > SHORT_PATH
 
+    @property
+    def _tiles(self) -> int:
+        """How many times the usual number of paths is drawn together: more by calls of NumPy."""
+        return 1 if self.is_one_pass else TILES_BY_CALLS
+
     def _in_times(self, out: PathArrays, stops: Stops, start: int, stop: int, x0: Any) -> None:
         """Draw paths a few times at once, and go on with those that have not stopped."""
         paths = self._paths()
         paths = replace(paths, context=replace(paths.context, draws=None))
         later = self._resume if paths.in_times == "resumed" else self._begin_again
-        for low in range(0, stop - start, STOPPED_TILE_PATHS):
-            places = np.arange(low, min(low + STOPPED_TILE_PATHS, stop - start))
+        at_once = STOPPED_TILE_PATHS * self._tiles
+        for low in range(0, stop - start, at_once):
+            places = np.arange(low, min(low + at_once, stop - start))
             later(paths, out, stops, start, places, x0)
 
     def _resume(
         self, paths: Sampler, out: PathArrays, stops: Stops, start: int, places: Places, x0: Any
     ) -> None:
         """Draw paths on from the states of those that have not stopped."""
-        last = min(self.grid.T, _count_of(0, len(places)))
+        last = min(self.grid.T, self._count_of(0, len(places)))
         part = None if x0 is None else x0[..., places]
         low, high = start + int(places[0]), start + int(places[-1]) + 1
         arrays, first = paths.first_times(low, high, part, last), 0
@@ -224,7 +238,7 @@ class StoppedSampler(Sampler):
                 return
             states = {name: rows[-1][..., going] for name, rows in arrays.items()}
             places, first = places[going], last
-            last = min(self.grid.T, first + _count_of(first, len(places)))
+            last = min(self.grid.T, first + self._count_of(first, len(places)))
             arrays = paths.later_times(start + places, first, last, states)
             new = {name: rows[1:] for name, rows in arrays.items()}
             going = stops.look(new, first + 1, places)
@@ -246,9 +260,15 @@ class StoppedSampler(Sampler):
                 stops.end(arrays, going, here)
                 continue
             # All times from the start on are in memory together.
-            size = max(TOGETHER, STOPPED_TILE_VALUES // (4 * last) // TOGETHER * TOGETHER)
+            most = STOPPED_TILE_VALUES * self._tiles
+            size = max(TOGETHER, most // (4 * last) // TOGETHER * TOGETHER)
             for a, b in _runs(going):
                 waiting += [(low + c, low + min(c + size, b), last) for c in range(a, b, size)]
+
+    def _count_of(self, first: int, n: int) -> int:
+        """Return how many steps `n` paths are drawn on from a time on: few, since they may stop."""
+        most = STOPPED_TILE_VALUES * self._tiles // n
+        return max(FEWEST_STEPS, min(most, max(FEWEST_STEPS, first // 4)))
 
     def _put(
         self, out: PathArrays, arrays: PathArrays, first: int, last: int, places: Places
@@ -266,11 +286,6 @@ class StoppedSampler(Sampler):
             keep = np.array(self.keep)
             low, high = np.searchsorted(keep, (first, last + 1))
             out[name][low:high, ..., at] = rows[keep[low:high] - first]
-
-
-def _count_of(first: int, n: int) -> int:
-    """Return how many steps `n` paths are drawn on from a time on: few, since they may stop."""
-    return max(FEWEST_STEPS, min(STOPPED_TILE_VALUES // n, max(FEWEST_STEPS, first // 4)))
 
 
 def _runs(going: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
