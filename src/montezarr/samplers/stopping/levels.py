@@ -40,7 +40,7 @@ class Above(StoppingRule):
     Examples
     --------
     >>> import montezarr as mz
-    >>> ds = mz.simulate(mz.RandomWalk(), n_paths=4, T=100, seed=1, until=mz.Above(3))
+    >>> ds = mz.simulate(mz.RandomWalk(p=0.7), n_paths=4, T=100, seed=1, until=mz.Above(3))
     >>> ds.stopped_x.values
     array([3, 3, 3, 3])
     """
@@ -79,7 +79,7 @@ class Below(StoppingRule):
     >>> import montezarr as mz
     >>> gbm = mz.GeometricBrownianMotion(mu=0.05, sigma=0.2)
     >>> ds = mz.simulate(gbm, 1000, T=252, x0=100.0, dt=1 / 252, seed=1, until=mz.Below(80.0))
-    >>> bool((ds.stopped_x[ds.stopped == 1] <= 80.0).all())
+    >>> bool(((ds.stopped_x <= 80.0) == ds.stopped).all())
     True
     """
 
