@@ -410,5 +410,5 @@ def test_every_backend_has_the_same_bits(kind: str) -> None:
         whole = ds.compute()
     with mz.backend(kind, n_jobs=2):
         xr.testing.assert_identical(ds.compute().drop_attrs(), whole.drop_attrs())
-        found = mz.reduce(ds[["stop_time"]], "mean")
-    assert float(found.stop_time_mean) == float(mz.reduce(whole.stop_time, "mean").stop_time_mean)
+        found = mz.reduce(ds[["stopped_x"]], "mean")
+    assert float(found.stopped_x_mean) == float(mz.reduce(whole.stopped_x, "mean").stopped_x_mean)
