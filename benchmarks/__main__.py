@@ -28,6 +28,7 @@ from benchmarks import (
     reductions,
     scenarios,
     slow_samplers,
+    stopping,
 )
 from benchmarks._machine import machine, vectors
 from benchmarks._measure import Row, markdown
@@ -44,6 +45,7 @@ PARTS = {
     "python_samplers": python_samplers.rows,
     "slow_samplers": slow_samplers.rows,
     "reductions": reductions.rows,
+    "stopping": stopping.rows,
     "limits": limits.rows,
 }
 

@@ -36,8 +36,9 @@ ROOMS = {
         __init__ designs distributions draws.reference seeding
         distributions._table draws.format1 draws.phases path_streams
         distributions._densities distributions._reference draws.kernel path_states
-        distributions._kernel draws
-        bits distributions._base draws.kept draws.recursions draws.shared
+        distributions._kernel draws draws.scattered_kernel
+        bits distributions._base draws.kept draws.recursions draws.scattered \
+            draws.shared
         distributions.*
         distributions._built_in
         designs._base
@@ -48,7 +49,7 @@ ROOMS = {
     "schemes": Room(
         "approximations of Itô equations",
         """
-        __init__ _arguments
+        __init__ _arguments boundaries
         _base
         *
         """,
@@ -60,7 +61,7 @@ ROOMS = {
             _quantiles networks time_grid
         _base _kernels._uniforms _kernels.diffusion _kernels.events _kernels.heston _slope_laws \
             networks._expressions networks._functions
-        _built_in _fit _fused _gaussian _kernels.markov_chain _kernels.poisson \
+        _between _built_in _fit _fused _gaussian _kernels.markov_chain _kernels.poisson \
             _kernels.random_walk _reversion
         _reversion_at networks._parser networks._streams
         networks._loops networks._sbml_math networks._structure
@@ -78,13 +79,14 @@ ROOMS = {
     "samplers": Room(
         "from a range of paths to path arrays: schema, one class per interface, failures",
         """
-        _put _spread context inputs interfaces schema
-        _path_loop arguments returned
-        _base
-        _code encode functions policy resolution
+        _failing _put _spread context inputs interfaces schema stopping
+        _path_loop arguments returned stopping._base
+        _base _stops stopping._trial stopping.levels
+        _code encode functions policy resolution stopping.reaches
+        stopping._from_dict
         events
         _loop_call declare drawing drawn_range joint varied
-        probe
+        probe stopped
         batch counter path
         compiled legacy
         binding
@@ -129,7 +131,7 @@ ROOMS = {
         _events_frame _on_grid digests._classes
         digests._values
         digests
-        _recipe _vary _x0
+        _recipe _stopping _vary _x0
         first_path
         _attributes _first_scenario _inputs _texts _vary_argument
         _recorded _scenarios _several
@@ -147,8 +149,8 @@ ROOMS = {
             sources._sized_tasks sources._tasks sources._times streaming._shown streaming._until
         accumulate._reduced_variable sources._chunk_function sources._rechunked sources._schema \
             streaming._splits
-        accumulate._accumulator sources._graph_walk sources._kept_times sources._path_data \
-            sources._terms
+        accumulate._accumulator sources._graph_walk sources._kept_times sources._kept_variables \
+            sources._path_data sources._terms
         accumulate._scenario_parts accumulate._state_checker sources._noise sources._places
         accumulate._states accumulate._task sources._paths
         accumulate

@@ -58,6 +58,7 @@ from montezarr.run._simulate import simulate as simulate
 from montezarr.run.cost import optimal_batch_size as optimal_batch_size
 from montezarr.run.cost import optimal_n_jobs as optimal_n_jobs
 from montezarr.run.cost import should_parallelize as should_parallelize
+from montezarr.samplers.stopping import *
 from montezarr.schemes import *
 from montezarr.statistics import *
 from montezarr.store import Problem as Problem

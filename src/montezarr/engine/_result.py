@@ -378,12 +378,17 @@ class SimulationResult:
 
 def _without_padding(rows: dict[str, NDArray[Any]], sampler: Sampler) -> dict[str, NDArray[Any]]:
     """Return the variables of one path as its code returned them: without padding, and numbers."""
-    numbers = {v.event_dim: int(rows[v.name].item()) for v in sampler.variables if v.derived
-               and not v.lead}  # fmt: skip
+    numbers = {
+        v.event_dim: int(rows[v.name].item())
+        for v in sampler.variables
+        if v.derived and v.event_dim is not None and not v.lead
+    }
     if not numbers:
         return rows
     return {
-        v.name: rows[v.name][: max(0, numbers[v.event_dim])] if v.has_events else rows[v.name]
+        v.name: rows[v.name][: max(0, numbers[v.event_dim])]
+        if v.event_dim is not None
+        else rows[v.name]
         for v in sampler.returned
     }
 

@@ -86,6 +86,14 @@ class Process(Value, ABC):
         """Names of the components of an initial state: the variables, unless some are not kept."""
         return self.variables
 
+    @property
+    def resumes(self) -> bool:
+        """Whether `sample` from the float64 or integer states at a time gives the later ones.
+
+        On the draws from there on it then returns the same bits as from the beginning.
+        """
+        return False
+
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         """Return a few typical instances, for the conformance suite to test.

@@ -18,12 +18,16 @@ def built_in_processes() -> dict[str, type[Process]]:
     return public_subclasses(processes.__name__, Process)
 
 
+def is_ours(process: Any) -> bool:
+    """Return whether a process is of a class of montezarr, and not of one derived from it."""
+    name = type(process).__name__
+    return name in public_names(processes.__name__) and type(process) is getattr(processes, name)
+
+
 def runs_user_code(process: Process) -> bool:
     """Return whether a process runs code of the user, which is tried before it is trusted."""
     # A user's subclass counts as user code even if it only redefines fields.
-    name = type(process).__name__
-    ours = getattr(processes, name) if name in public_names(processes.__name__) else None
-    return type(process) is not ours or process.runs_user_code
+    return not is_ours(process) or process.runs_user_code
 
 
 def process_from_dict(data: Mapping[str, Any]) -> Process:

@@ -60,6 +60,11 @@ class BrownianMotion(Process):
         """Return instances for tests; see `Process.examples`."""
         return cls(), cls(mu=-0.3, sigma=2.0)
 
+    @property
+    def resumes(self) -> bool:
+        """Whether a state is all that later ones depend on; see `Process.resumes`."""
+        return True
+
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of the exact transition; see `Process.sample`."""
         return linear_paths(self, draws, grid, x0)

@@ -16,6 +16,7 @@ from montezarr.core.errors import ArgumentValueError
 from montezarr.core.tunables.scheduling import COEFFICIENT_TRIAL_TIMES
 from montezarr.core.value import checked
 from montezarr.processes._base import Process, Rows
+from montezarr.processes._between import step_between
 from montezarr.processes._fused import Fused, arguments_in_place, fused, trial_paths
 from montezarr.processes._per_path import check_lengths, checked_numbers, unknown_parameter
 from montezarr.processes.time_grid import TimeGrid
@@ -28,6 +29,7 @@ from montezarr.schemes._base import (
     evaluate_coefficient,
     weighted_sum,
 )
+from montezarr.schemes.boundaries import Boundary
 
 
 @final
@@ -65,6 +67,9 @@ class Diffusion(Process):
         variables.
     parameters : mapping of str to float, optional
         Values of further arguments of the functions, by name; `with_parameters` changes them.
+    lower, upper : Absorbing or Reflecting, optional
+        Boundaries of a scalar equation with one noise: levels that paths do not pass. Those with a
+        bridge correct for what happens between the times of the grid, each by itself.
 
     Raises
     ------
@@ -112,6 +117,8 @@ class Diffusion(Process):
     correlation: tuple[tuple[float, ...], ...] | None = None
     noises: int | None = None
     parameters: tuple[tuple[str, Any], ...] = added(())
+    lower: Boundary | None = added(None)  # noqa: RUF009
+    upper: Boundary | None = added(None)  # noqa: RUF009
 
     def __post_init__(self) -> None:
         self.check_fields()
@@ -129,6 +136,7 @@ class Diffusion(Process):
         self.set_field("noises", count)
         if self.parameters != ():
             self.set_field("parameters", self._check_parameters(self.parameters))
+        self._check_boundaries()
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
@@ -170,6 +178,11 @@ class Diffusion(Process):
         """Return the arguments that have one number per path; see `Process.arrays_per_path`."""
         return {name: value for name, value in self.parameters if isinstance(value, np.ndarray)}
 
+    @property
+    def resumes(self) -> bool:
+        """Whether a state is all that later ones depend on, as in the schemes of montezarr."""
+        return type(self.scheme) in (EulerMaruyama, Milstein)
+
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of the scheme; noise j draws from slot j. See `Process.sample`.
 
@@ -191,6 +204,7 @@ class Diffusion(Process):
         if self.correlation is not None:
             factor = list(enumerate(_root(np.array(self.correlation)).tolist()))
         streams = [draws.rows("normal", grid.T, slot) for slot in range(noises)]
+        bounded = step_between(self.lower, self.upper, draws, grid.T)
         times, steps = grid.times.tolist(), grid.steps.tolist()
         for k in range(grid.T):
             z = np.stack([next(stream) for stream in streams]).astype(x.dtype, copy=False)
@@ -204,6 +218,8 @@ class Diffusion(Process):
                 raise ArgumentValueError(
                     f"scheme: expected a step of shape {shape}, got {following.shape}."
                 )
+            if bounded is not None:
+                following = bounded(x, following, times[k], steps[k], diffusion)
             # A copy, since a user's scheme may change its own array later.
             x = np.array(following, x.dtype)
             x.flags.writeable = False
@@ -214,6 +230,7 @@ class Diffusion(Process):
     def _sample_compiled(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows | None:
         """Return paths by one compiled loop; None if there is none, or not yet."""
         is_plain = len(self.names) == 1 and self.noises == 1 and self.correlation is None
+        is_plain &= self.lower is None and self.upper is None
         if draws.implementation != "kernel" or not is_plain or draws.state_dtype != "float64":
             return None
         if type(self.scheme) not in (EulerMaruyama, Milstein) or not draws.n or not grid.T:
@@ -230,10 +247,10 @@ class Diffusion(Process):
             return None
         constants = tuple(tuple(None if np.ndim(v) else v for v in one) for one in arguments)
         loop = known.loop_for(
-            (grid, draws.dtype, constants),
+            (grid.whole, draws.dtype, constants),
             draws.n * grid.T,
             lambda: known.compile(functions, tuple(map(len, arguments)), is_milstein),
-            lambda: self._is_same(known, draws, grid, x0),
+            lambda: self._is_same(known, draws, grid.whole, x0),
         )
         return None if loop is None else _filled(loop, draws, grid, arguments, x0)
 
@@ -277,7 +294,7 @@ class Diffusion(Process):
 
     def to_dict(self) -> dict[str, Any]:
         """Return a description with functions by name, which `from_dict` cannot read back."""
-        described = {
+        described: dict[str, Any] = {
             "name": type(self).__name__,
             "drift": _function_name(self.drift),
             "diffusion": _function_name(self.diffusion),
@@ -286,7 +303,10 @@ class Diffusion(Process):
             "correlation": self.correlation,
             "noises": self.noises,
         }
-        return {**described, "parameters": dict(self.parameters)} if self.parameters else described
+        if self.parameters:
+            described["parameters"] = dict(self.parameters)
+        ends = {"lower": self.lower, "upper": self.upper}
+        return described | {name: end.to_dict() for name, end in ends.items() if end is not None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -298,6 +318,29 @@ class Diffusion(Process):
 
     def _functions(self) -> dict[str, Callable[..., Any]]:
         return {"drift": self.drift, "diffusion": self.diffusion, **self.scheme.functions()}
+
+    def _check_boundaries(self) -> None:
+        given = {"lower": self.lower, "upper": self.upper}
+        known = {name: value for name, value in given.items() if value is not None}
+        for name, value in known.items():
+            if not isinstance(value, Boundary):
+                raise type_error(name, "mz.Absorbing(level) or mz.Reflecting(level)", value)
+            if len(self.names) > 1 or self.noises != 1:
+                expected = "None, unless the equation has one variable and one noise"
+                raise value_error(name, expected, value)
+        levels = [value.level for value in known.values() if value is not None]
+        if len(levels) == 2 and not levels[0] < levels[1]:
+            raise value_error("upper", f"a level > {levels[0]:g}, that of lower", levels[1])
+
+    def check_x0(self, x0: Any, dtype: str) -> Rows:
+        """Return initial states, which lie between the boundaries; see `Process.check_x0`."""
+        # Zero-argument super() fails in a dataclass with slots=True, which creates a new class.
+        out = Process.check_x0(self, x0, dtype)
+        for boundary, side in ((self.lower, 1), (self.upper, -1)):
+            if boundary is not None and (side * (out - boundary.level) < 0).any():
+                ends = ">=" if side > 0 else "<="
+                raise value_error("x0", f"states {ends} {boundary.level:g}, the boundary", x0)
+        return out
 
     def _check_name(self, name: str) -> None:
         """Raise unless one of the functions has an argument of this name."""

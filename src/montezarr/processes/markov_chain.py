@@ -183,6 +183,11 @@ class MarkovChain(Process):
             out[position] = codes[plain]
         return out
 
+    @property
+    def resumes(self) -> bool:
+        """Whether a state is all that later ones depend on; see `Process.resumes`."""
+        return True
+
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of codes; see `Process.sample`."""
         accept, alias = _alias_tables(self.transition)

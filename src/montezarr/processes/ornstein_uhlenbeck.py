@@ -144,6 +144,11 @@ class OrnsteinUhlenbeck(Process):
         """Return the long-run mean."""
         return self.mu
 
+    @property
+    def resumes(self) -> bool:
+        """Whether a state is all that later ones depend on; see `Process.resumes`."""
+        return True
+
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths of the exact transition; see `Process.sample`."""
         return linear_paths(self, draws, grid, x0)

@@ -62,6 +62,11 @@ class RandomWalk(Process):
         """Return the default initial state, 0."""
         return 0
 
+    @property
+    def resumes(self) -> bool:
+        """Whether a state is all that later ones depend on; see `Process.resumes`."""
+        return True
+
     def sample(self, draws: Draws, grid: TimeGrid, x0: Rows) -> Rows:
         """Return paths, one step of the walk per step of the grid; see `Process.sample`."""
         check_lengths(self.arrays_per_path(), draws.n)

@@ -84,6 +84,16 @@ class TimeGrid(Value):
             return np.subtract(times[1:], times[:-1], dtype=np.float64)
         return np.full(self.T, float(self.dt or 0))
 
+    @property
+    def whole(self) -> TimeGrid:
+        """The grid that this one is a part of: itself, unless it is a part."""
+        return self
+
+    def part(self, first: int, last: int) -> TimeGrid:
+        """Return the grid of the times first ... last, the same numbers."""
+        given = None if self.given is None else self.given[first : last + 1]
+        return GridPart(last - first, self.dt, given, first, self)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         if self.given is not None:
@@ -96,3 +106,24 @@ class TimeGrid(Value):
         if "times" in data:
             return cls(len(data["times"]) - 1, None, tuple(data["times"]))
         return cls(int(data["T"]), float(data["dt"]))
+
+
+@dataclass(frozen=True, slots=True)
+class GridPart(TimeGrid):
+    """Some times of a grid that follow on one another, from position `first` on."""
+
+    first: int = 0
+    parent: TimeGrid | None = None
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """The T+1 times, as the whole grid has them."""
+        if self.given is not None:
+            return np.array(self.given, dtype=np.float64)
+        positions = np.arange(self.first, self.first + self.T + 1, dtype=np.float64)
+        return positions * float(self.dt or 0)
+
+    @property
+    def whole(self) -> TimeGrid:
+        """The grid that this one is a part of."""
+        return self if self.parent is None else self.parent

@@ -23,6 +23,7 @@ from montezarr.run._max_events import S, check_max_events, with_measured
 from montezarr.run._policies import Policies, check_policies
 from montezarr.run._recipe import recipe_of
 from montezarr.run._scenarios import check_resolutions, check_varied, varied_sampler
+from montezarr.run._stopping import stop_to_recipe
 from montezarr.run._vary_argument import check_vary
 from montezarr.run._x0 import PathStates, first_block, per_path, plain_scalars
 from montezarr.run.first_path import keep_seconds
@@ -37,6 +38,7 @@ from montezarr.samplers.arguments import (
 from montezarr.samplers.binding import check_no_parameter
 from montezarr.samplers.resolution import check_resolution
 from montezarr.samplers.schema import EVENT, Asked
+from montezarr.samplers.stopped import with_rule
 
 ENDLESS_CHUNK = 2**30
 """Paths per chunk of a run without end: a graph of a thousand chunks, of which none is drawn."""
@@ -62,6 +64,8 @@ def bind_arguments(
     noise: str = "common",
     max_events: Any = None,
     on_overflow: str = "raise",
+    until: Any = None,
+    after_stop: str = "hold",
     names: tuple[str, ...] = (),
     policies: Policies,
     legacy_global_rng: bool = False,
@@ -85,6 +89,7 @@ def bind_arguments(
     n_paths, chunks = check_paths(n_paths, chunks)
     rooms = check_max_events(max_events)
     cuts = check_choice("on_overflow", on_overflow, ("raise", "truncate")) == "truncate"
+    check_choice("after_stop", after_stop, ("hold", "nan"))
     varying = check_vary(vary, noise, n_paths)
     check_no_argument(varying, process)
     chosen, kind = choose_sampler(
@@ -106,11 +111,16 @@ def bind_arguments(
         sampler = bind(
             first.process, chosen, kind, T=T, dt=first.dt, times=times, x0=first.x0, seed=root,
             asked=asked,
-            on_nonfinite="keep" if policies.on_nonfinite in ("keep", "mask") else "raise",
+            # A path may leave the range of numbers after its stop.
+            on_nonfinite="keep"
+            if policies.on_nonfinite in ("keep", "mask") or until is not None
+            else "raise",
             options=first.options,
             recorded=recorded,
         )  # fmt: skip
     _check_events(sampler, rooms, cuts)
+    if until is not None:
+        sampler = with_rule(sampler, until, after_stop, asked.first_x0)
     inputs, kept = states.array, states.given
     sampler = replace(sampler, keep=check_keep(keep, sampler.grid.T))
     is_new = recorded is None  # a stored run is drawn again without new checks
@@ -130,6 +140,7 @@ def bind_arguments(
             check_resolution(sampler, states.array, states.is_lazy)
     sampler = policies.on(sampler)
     recipe = recipe_of(sampler, states.digest) | varying.to_recipe()
+    recipe |= stop_to_recipe(until, after_stop)
     return {
         "sampler": sampler,
         "n_paths": n_paths,

@@ -9,6 +9,7 @@ from montezarr.core.errors import ReplayError, StoreError
 from montezarr.core.text import Card
 from montezarr.run._recipe import fingerprint
 from montezarr.run._several import is_of_several, runs_text
+from montezarr.run._stopping import UNTIL, stop_text
 from montezarr.run._texts import (
     grid_text,
     process_name,
@@ -97,6 +98,7 @@ class Recipe(Mapping[str, Any]):
             *varied_rows(self._data),
             ("x0", state_text(self.get("x0"), varied)),
             ("times", grid_text(self.get("grid"), self.get("keep"), varied)),
+            *([("until", stop_text(self[UNTIL]))] if UNTIL in self else []),
             ("seed", seed_text(self.get("seed"))),
             ("variables", variables_text(self.get("variables"))),
             ("sampler", sampler_text(self._data)),

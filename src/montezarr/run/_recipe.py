@@ -68,7 +68,9 @@ def formats_of(recipe: Mapping[str, Any]) -> tuple[int, ...]:
         entries = [*recipe.get("vary", ()), *recipe.get("design", {}).get("parameters", ())]
         varied = {name for entry in entries for name in entry["names"]}
         # Parameters by path are float64 variables in runs of any dtype.
-        states = [v for v in recipe["variables"] if v["name"] not in varied]
+        states = [
+            v for v in recipe["variables"] if v["name"] not in varied and not v.get("derived")
+        ]
         dtypes = {str(variable["dtype"]) for variable in states}
     except (TypeError, LookupError, AttributeError):  # not a recipe of montezarr
         dtypes = set()

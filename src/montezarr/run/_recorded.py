@@ -13,9 +13,11 @@ from montezarr.processes import Process, process_from_dict
 from montezarr.processes._built_in import built_in_processes
 from montezarr.random.seeding import RootSeed
 from montezarr.run._inputs import split_inputs
+from montezarr.run._stopping import stop_from_recipe
 from montezarr.run._stored_states import has_digest
 from montezarr.run._vary import DT, Vary
 from montezarr.samplers import EVENT_TIME, recorded_interface
+from montezarr.samplers.events import TRUNCATED
 from montezarr.samplers.schema import TIME
 
 
@@ -94,6 +96,7 @@ def arguments_in(recipe: Mapping[str, Any], process: Any = None, x0: Any = None)
         "vary": vary,
         "noise": vary.noise,
         "recorded": recipe,
+        **stop_from_recipe(recipe),
     }
 
 
@@ -115,8 +118,7 @@ def events_in(recipe: Mapping[str, Any]) -> dict[str, int | None]:
 
 
 def _cuts(recipe: Mapping[str, Any]) -> bool:
-    derived = [variable for variable in recipe["variables"] if variable.get("derived")]
-    return any("event_dim" not in variable for variable in derived)
+    return any(v.get("derived") and v.get("name") == TRUNCATED for v in recipe["variables"])
 
 
 def _varying(recipe: Mapping[str, Any], parameters: Mapping[str, Any]) -> Vary:

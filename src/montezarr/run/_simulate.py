@@ -56,6 +56,8 @@ def simulate(
     noise: str = "common",
     max_events: int | Mapping[str, int | None] | None = None,
     on_overflow: str = "raise",
+    until: Any = None,
+    after_stop: str = "hold",
     on_error: str = "raise",
     on_nonfinite: str = "raise",
     retries: int = PATH_RETRIES,
@@ -153,6 +155,17 @@ def simulate(
         What to do about a path with more events. "raise" makes it fail: its room then changes no
         path, and is not in the recipe. "truncate" leaves later events out, and the variable
         ``truncated(path)`` is 1 for such a path; the room is in the recipe.
+    until : StoppingRule or function, optional
+        When a path stops: `Above`, `Below`, `Outside`, `Reaches`, several with ``|`` and ``&``, or
+        a function of ``t`` (times, 1) and of variables by name, such as ``x`` (times, paths), that
+        returns an array of bool (times, paths). A path stops at the first time of the grid at which
+        the rule holds; until then it is, bit for bit, the path without the rule, and nothing is
+        drawn once all paths of a few have stopped, if the process is a built-in one. The variables
+        ``stop_time(path)`` (NaN for a path that has not stopped), ``stopped(path)`` (1 or 0), and
+        ``stopped_x(path)``, the value of ``x`` at the stop, or else at the last time, tell the
+        rest. Variables without times are those of the path without the rule.
+    after_stop : {"hold", "nan"}
+        Whether variables keep their value after the stop, or are NaN.
     on_error : {"raise", "mask", "retry"}
         What to do about a path on which the sampler fails. "mask" sets it to NaN, or in an integer
         variable to the number in its attribute ``masked_value``; averages over the rest are then
@@ -210,7 +223,8 @@ def simulate(
     run = Run.of(
         process, n_paths, T, x0, dt=dt, times=times, seed=seed, dtype=dtype, chunks=chunks,
         keep=keep, labels=labels, dims=dims, coords=coords, vary=vary, noise=noise,
-        max_events=max_events, on_overflow=on_overflow, policies=policies,
+        max_events=max_events, on_overflow=on_overflow, until=until, after_stop=after_stop,
+        policies=policies,
         legacy_global_rng=legacy_global_rng, stream=stream, options=options,
     )  # fmt: skip
     return to_dataset(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
@@ -83,16 +84,44 @@ def _at_times(sampler: Sampler, taken: Any) -> tuple[Sampler, Any]:
 
 def chunk_of(run: RunTask, block_id: Any = None) -> Any:
     """Draw one chunk; see `as_block`."""
-    _bound_buffers()
-    arrays = sample_range(run.sampler, *_range(run, block_id))
-    return as_block(arrays, run.sampler.leads)
+    return _drawn(run, *_range(run, block_id), None)
 
 
 def chunk_from(x0: NDArray[Any], run: RunTask, block_id: Any = None) -> Any:
     """Draw one chunk from the initial states of its paths."""
+    return _drawn(run, *_range(run, block_id), x0)
+
+
+def _drawn(run: RunTask, start: int, stop: int, x0: Any) -> Any:
     _bound_buffers()
-    arrays = sample_range(run.sampler, *_range(run, block_id), x0)
-    return as_block(arrays, run.sampler.leads)
+    if run.sampler.only(()) is not None:
+        return BlockOnDemand(run.sampler, start, stop, x0)
+    return as_block(sample_range(run.sampler, start, stop, x0), run.sampler.leads)
+
+
+class BlockOnDemand:
+    """A chunk of all variables by name, of which those are drawn that are asked for.
+
+    Some of them take longer than others; see `Sampler.only`.
+    """
+
+    __slots__ = ("_arrays", "_lock", "sampler", "start", "stop", "x0")
+
+    def __init__(self, sampler: Sampler, start: int, stop: int, x0: Any):
+        self.sampler, self.start, self.stop, self.x0 = sampler, start, stop, x0
+        self._arrays: PathArrays = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> Any:
+        return BlockOnDemand, (self.sampler, self.start, self.stop, self.x0)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        with self._lock:
+            if name not in self._arrays:
+                sampler = self.sampler.only((name,)) or self.sampler
+                arrays = sample_range(sampler, self.start, self.stop, self.x0)
+                self._arrays |= as_block(arrays, sampler.leads)
+            return self._arrays[name]
 
 
 def _bound_buffers() -> None:

@@ -34,8 +34,6 @@ def variable_attributes(variable: Any) -> dict[str, Any]:
         return {"long_name": "time of the event"}
     if variable.derived and variable.event_dim is not None:  # as CF calls it
         return {"long_name": f"number along {variable.event_dim}", SAMPLE: variable.event_dim}
-    if variable.derived:
-        return {"long_name": "whether later events of the path are left out"}
     if variable.labels is None:
         return dict(variable.attrs)
     codes = np.arange(len(variable.labels), dtype=variable.dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import traceback as tracebacks
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
@@ -22,10 +22,11 @@ from montezarr.random.seeding import BLOCK_PREFIX, RootSeed, describe_seed
 from montezarr.samplers.context import NO_CONTEXT, DrawContext
 from montezarr.samplers.interfaces import Interface
 from montezarr.samplers.returned import ReturnedVariable, coords_of
-from montezarr.samplers.schema import PathArrays, Variable
+from montezarr.samplers.schema import PathArrays, Variable, padding_in
 
 OnError = Literal["raise", "mask", "retry"]
 OnNonfinite = Literal["raise", "keep", "mask", "retry"]
+InTimes = Literal["whole", "from the start", "resumed"]
 
 
 EVENT_TIME = "event_time"
@@ -238,6 +239,45 @@ class Sampler(ABC):
         Its paths are the same, with the same failures. None if there is no such sampler.
         """
         return None
+
+    def only(self, names: Collection[str]) -> Sampler | None:
+        """Return the sampler that draws these of its variables, at least, and takes less time.
+
+        Their values are the same, with the same failures. None if there is no such sampler.
+        """
+        return None
+
+    @property
+    def in_times(self) -> InTimes:
+        """How paths are drawn a few times at a time.
+
+        "whole": not at all. "from the start": by `first_times`. "resumed": by `later_times` too.
+        """
+        return "whole"
+
+    def first_times(self, start: int, stop: int, x0: Any, last: int) -> PathArrays:
+        """Return the times 0 ... last of the paths start ... stop-1, as `draw` has them."""
+        raise NotImplementedError
+
+    def later_times(
+        self, paths: NDArray[np.int64], first: int, last: int, states: PathArrays
+    ) -> PathArrays:
+        """Return the times first ... last of paths, as `draw` has them.
+
+        Parameters
+        ----------
+        paths : array (n,)
+            Their indices, increasing.
+        first, last : int
+            Positions of the grid.
+        states : dict of str to array (..., n)
+            Their values at `first`.
+        """
+        raise NotImplementedError
+
+    def padding(self, variable: Variable, arrays: PathArrays) -> NDArray[np.bool_] | None:
+        """Return where a variable of paths has no values but padding; None for nowhere."""
+        return padding_in(variable, self.variables, arrays) if variable.has_events else None
 
     def auxiliary_coords(self) -> dict[str, tuple[tuple[str, ...], Any]]:
         """Return dims and values of coordinates that are none of a dimension, as CF calls them."""

@@ -24,12 +24,14 @@ DTYPES = ("float64", "float32", "int64", "int32", "int16", "int8", "uint8", "uin
 
 ARGUMENTS = (
     "process", "n_paths", "T", "x0", "dt", "times", "seed", "stream", "dtype", "chunks", "keep",
-    "labels", "dims", "coords", "vary", "noise", "max_events", "on_overflow", "on_error",
-    "on_nonfinite", "retries", "legacy_global_rng",
+    "labels", "dims", "coords", "vary", "noise", "max_events", "on_overflow", "until",
+    "after_stop", "on_error", "on_nonfinite", "retries", "legacy_global_rng",
 )  # fmt: skip
 """Names of the arguments of `simulate`, with which unknown ones are compared."""
 
-ADDED = ("stream", "dims", "coords", "vary", "noise", "max_events", "on_overflow")
+ADDED = (
+    "stream", "dims", "coords", "vary", "noise", "max_events", "on_overflow", "until", "after_stop"
+)  # fmt: skip
 """Arguments of later versions: samplers from before may have parameters of these names."""
 
 

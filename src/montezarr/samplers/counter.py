@@ -15,13 +15,15 @@ from montezarr.core.errors import SamplerError
 from montezarr.core.tunables.scheduling import COEFFICIENT_TRIAL_PATHS
 from montezarr.processes import BrownianMotion, Process
 from montezarr.processes._base import HasBound, HasLabels, HasTrial
-from montezarr.processes._built_in import runs_user_code
+from montezarr.processes._built_in import is_ours, runs_user_code
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws, has_kernel
 from montezarr.random.draws.kept import KeptDraws
+from montezarr.random.draws.scattered import ScatteredDraws
 from montezarr.samplers import declare, events
-from montezarr.samplers._base import Sampler, annotate, describe_error
+from montezarr.samplers._base import InTimes, Sampler, annotate, describe_error
 from montezarr.samplers._code import CodeSampler
+from montezarr.samplers._failing import lowest_failing
 from montezarr.samplers.arguments import DTYPES, unknown_argument
 from montezarr.samplers.encode import cast, check_no_mask
 from montezarr.samplers.interfaces import Interface
@@ -194,7 +196,7 @@ class CounterSampler(CodeSampler):
             message = caught.message.partition(": a range of paths: ")[2] or caught.message
         except BaseException as caught:  # also SystemExit, which would end a worker silently
             message, error = describe_error(caught), caught
-        path = self._first_failing(start, stop, x0)
+        path = lowest_failing(self._complete, start, stop, x0)
         if path is not None and error is not None and stop - start > 1:
             part = None if x0 is None else x0[..., path - start : path - start + 1]
             return self.draw(path, path + 1, part)  # raises the error of that path alone
@@ -265,8 +267,7 @@ class CounterSampler(CodeSampler):
 
     def raw(self, start: int, stop: int, x0: Any, keep: tuple[int, ...] | None = None) -> Any:
         """Call `sample` for paths start ... stop-1; it returns the times `keep` alone, if given."""
-        key, shared = self.seed.philox_key(), self.context.draws
-        draws = Draws(key, start, stop - start, self._precision, format=self.format)
+        draws, shared = self._draws(start, stop - start), self.context.draws
         if keep is not None:
             draws = KeptDraws.over(draws, keep, self.grid.T)
         elif shared is not None:
@@ -275,9 +276,42 @@ class CounterSampler(CodeSampler):
         value = target.sample(draws, self.grid, self._state_of(target, x0), **options)
         return value if isinstance(value, Mapping) else plain_array("sample", value)
 
+    @property
+    def in_times(self) -> InTimes:
+        """How a process of montezarr is drawn a few times at a time; see `Sampler.in_times`."""
+        target: Any = self.target
+        if not is_ours(target) or (target.runs_user_code and not target.resumes):
+            return "whole"
+        return "resumed" if target.resumes and self.dtype != np.float32 else "from the start"
+
+    def first_times(self, start: int, stop: int, x0: Any, last: int) -> PathArrays:
+        """Return the times 0 ... last of paths; see `Sampler.first_times`."""
+        draws = self._draws(start, stop - start)
+        target, _ = self._with_own(start, stop)
+        rows = target.sample(draws, self.grid.part(0, last), self._state_of(target, x0))
+        return self.split(rows, draws.n, x0, last + 1)
+
+    def later_times(
+        self, paths: NDArray[np.int64], first: int, last: int, states: PathArrays
+    ) -> PathArrays:
+        """Return the times first ... last of paths; see `Sampler.later_times`."""
+        low, high = int(paths[0]), int(paths[-1]) + 1
+        own = {name: array[paths - low] for name, array in self.context.of(low, high).items()}
+        target = self._with_values(own)[0]
+        draws = ScatteredDraws.over(self._draws(0, 0), paths, first)
+        known = list(states.values())
+        state = known[0] if len(known) == 1 else np.stack(known)
+        rows = target.sample(draws, self.grid.part(first, last), state)
+        return self.split(rows, draws.n, None, last - first + 1)
+
+    def _draws(self, start: int, n: int) -> Draws:
+        return Draws(self.seed.philox_key(), start, n, self._precision, format=self.format)
+
     def _with_own(self, start: int, stop: int) -> tuple[Any, Mapping[str, Any]]:
         """Return the target and options, with the parameters that each path has for itself."""
-        own = self.context.of(start, stop)
+        return self._with_values(self.context.of(start, stop))
+
+    def _with_values(self, own: Mapping[str, NDArray[Any]]) -> tuple[Any, Mapping[str, Any]]:
         if not own:
             return self.target, self.options
         if isinstance(self.target, Process):
@@ -353,27 +387,6 @@ class CounterSampler(CodeSampler):
         if self.has_events:
             return self._events(start, stop, x0)
         return self.split(self.raw(start, stop, x0), stop - start, x0)
-
-    def _first_failing(self, start: int, stop: int, x0: Any) -> int | None:
-        """Return the lowest path that fails alone, by bisection of a range that failed."""
-        low, high = start, stop
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._fails(low, middle, x0, start):
-                high = middle
-            else:
-                low = middle
-        return low if self._fails(low, high, x0, start) else None
-
-    def _fails(self, low: int, high: int, x0: Any, start: int) -> bool:
-        part = None if x0 is None else x0[..., low - start : high - start]
-        try:
-            self._complete(low, high, part)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:
-            return True
-        return False
 
 
 class _Mixed:

@@ -117,7 +117,8 @@ def with_numbers(variables: list[Variable], asked: Asked) -> tuple[Variable, ...
         Variable(number_name(dim), "int64", dims=(), event_dim=dim, derived=True) for dim in dims
     ]
     if dims and asked.cuts:
-        derived.append(Variable(TRUNCATED, "int8", dims=(), derived=True))
+        told = {"long_name": "whether later events of the path are left out"}
+        derived.append(Variable(TRUNCATED, "int8", dims=(), attrs=told, derived=True))
     taken = {name for v in variables for name in (v.name, *v.dims)}
     clash = next((v.name for v in derived if v.name in taken), None)
     if clash is not None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from montezarr.core.errors import SamplerError
 from montezarr.samplers._base import Sampler
-from montezarr.samplers.schema import FinitePaths, PathArrays, Variable, count_of, padding_in
+from montezarr.samplers.schema import FinitePaths, PathArrays, Variable, count_of
 
 FINITE_AT_ONCE = 2**16
 """Values that are tested for NaN and infinities at once."""
@@ -162,9 +162,8 @@ def _not_finite_paths(sampler: Sampler, arrays: PathArrays) -> NDArray[np.bool_]
 def _finite(sampler: Sampler, arrays: PathArrays, variable: Variable) -> NDArray[np.bool_]:
     """Return where values of a variable are finite, or are no values but padding."""
     finite = np.isfinite(arrays[variable.name])
-    if variable.has_events:
-        finite |= padding_in(variable, sampler.variables, arrays)
-    return finite
+    padding = sampler.padding(variable, arrays)
+    return finite if padding is None else finite | padding
 
 
 def _all_finite(values: NDArray[Any]) -> bool:

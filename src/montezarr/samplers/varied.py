@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Self
@@ -209,7 +209,7 @@ class VariedSampler(Sampler):
                     shared.into(next(iter(rows.values())), low - start)
                 part, states = self._part(scenario, low, high, own, inputs, shared)
                 try:
-                    arrays, found = draw(part, low, high, states)
+                    arrays, found = part.draw_under(draw, low, high, states)
                 except SamplerError as error:
                     failure = _lower(failure, error)
                     if failure.path == low:  # no path of another scenario comes before it
@@ -264,6 +264,15 @@ class VariedSampler(Sampler):
             return None
         known = range(self.grid.T + 1) if self.keep is None else self.keep
         return replace(self, keep=tuple(known[i] for i in positions))
+
+    def only(self, names: Collection[str]) -> VariedSampler | None:
+        """Return the sampler of these variables and of parameters; see `Sampler.only`."""
+        single = self.single.only(names)
+        if single is None:
+            return None
+        dropped = {v.name for v in self.single.variables} - {v.name for v in single.variables}
+        kept = tuple(v for v in self.variables if v.name not in dropped)
+        return replace(self, single=single, variables=kept)
 
     def scenarios_apart(self, x0: Any) -> int:
         """Return the number of scenarios if one compiled call draws some of them, else 0."""

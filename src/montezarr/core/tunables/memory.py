@@ -173,3 +173,9 @@ VIRTUAL_CHUNK_MAX_BYTES = 1024 * MIB
 
 COMPARED_VALUES_MAX = 2**24
 """Values that are drawn to see whether a picture's paths are those of its process, at most."""
+
+STOPPED_TILE_PATHS = 1024
+"""Paths that are drawn together until they stop, a few times at once."""
+
+STOPPED_TILE_VALUES = 2**16
+"""Values of a variable of such paths that are in memory together, about."""

@@ -29,6 +29,7 @@ from montezarr.reduction.sources._chunk_function import ChunkFunction, GraphSour
 from montezarr.reduction.sources._dataset_function import ComposedFunction
 from montezarr.reduction.sources._graph_walk import chunk_function_of
 from montezarr.reduction.sources._kept_times import kept_times
+from montezarr.reduction.sources._kept_variables import kept_variables, of_variables
 from montezarr.reduction.sources._path_data import PathData
 from montezarr.reduction.sources._schema import Schema
 from montezarr.reduction.sources._sized_tasks import NoChunkFunction
@@ -59,12 +60,19 @@ class DrawnBlocks(BlockSource):
         token = str if expression is None else expression.token
         self.key = lambda: f"{run.fingerprint}-{policies}-{token()}"
         self.sampler, self.made_of_paths = run.sampler, expression
-        is_plain = run.inputs is None and not run.together
-        if expression is not None and is_plain:  # a common start shows that all is finite
+        if expression is not None and not run.together:
             self._draw_what_is_looked_at(expression)
 
     def _draw_what_is_looked_at(self, expression: ChunkFunction) -> None:
-        """Draw the times alone that an expression takes, if it takes single ones."""
+        """Draw the variables, or the times, alone that an expression takes."""
+        names = kept_variables(expression)
+        fewer = None if names is None else self.run.sampler.only(names)
+        if fewer is not None:
+            drawn = [variable.name for variable in fewer.variables]
+            self.sampler, self.made_of_paths = fewer, of_variables(expression, drawn)
+            return
+        if self.run.inputs is not None:  # a common start shows that all is finite
+            return
         kept = kept_times(expression, self.run.sampler.n_times)
         sampler = None if kept is None else self.run.sampler.keeping(kept.positions)
         if kept is not None and sampler is not None:
