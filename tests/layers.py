@@ -69,7 +69,8 @@ ROOMS = {
         "from a range of paths to path arrays: schema, one class per interface, failures",
         """
         _put _spread context inputs interfaces schema
-        _path_loop arguments returned
+        _put_events arguments returned
+        _path_loop
         _base
         _code encode functions policy resolution
         events

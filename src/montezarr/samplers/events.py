@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from montezarr.core.checks import value_error
 from montezarr.core.errors import ArgumentValueError, SamplerError
-from montezarr.samplers._base import EVENT_TIME, Sampler
+from montezarr.samplers._base import Sampler
 from montezarr.samplers.encode import encode
 from montezarr.samplers.returned import ReturnedVariable, ReturnedVariables
-from montezarr.samplers.schema import EVENT, Asked, Variable
+from montezarr.samplers.schema import EVENT, EVENT_TIME, Asked, Variable
 
 TRUNCATED = "truncated"
 """Variable of a run that cuts longer paths off: 1 for a path that was cut, else 0."""
