@@ -232,8 +232,8 @@ def overflow(sampler: Sampler, variable: Variable, length: int, path: int, x0: A
     return sampler.failure(
         path, x0,
         f"returned {length:,} events along {dim!r}, expected at most max_events ="
-        f" {variable.room:,}. Pass max_events={{{dim!r}: {2 * length}}}, which changes no path; or"
-        " on_overflow='truncate'.",
+        f" {variable.room:,}. Pass max_events={{{dim!r}: {2 * length}}}, which changes no path, and"
+        " with which write or extend goes on from what a store has; or on_overflow='truncate'.",
     )  # fmt: skip
 
 
