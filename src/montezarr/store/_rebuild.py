@@ -14,6 +14,7 @@ from montezarr.core.errors import ArgumentValueError, StoreError
 from montezarr.core.json import parse_json
 from montezarr.core.parameters import is_same_recipe, references
 from montezarr.execute import cores
+from montezarr.run._recorded import events_in
 from montezarr.store._digest import file_digest
 from montezarr.store._regenerate import compare_regenerated
 from montezarr.store._results import RESULTS
@@ -177,7 +178,7 @@ def _manifest(
     if ds is None:
         attributes = {name: node["attributes"] for name, node in with_paths.items()}
         known = [constant for constant in constants.values() if constant is not None]
-        described = drawn_again(bare, process, _rooms(with_paths.values()))
+        described = drawn_again(bare, process, _rooms(recipe, with_paths.values()))
         ds = as_described(described, attributes, constants, known)
         process = None
         others = sorted(set(with_paths) - set(map(str, ds.data_vars)))
@@ -187,7 +188,7 @@ def _manifest(
                 " the recipe, got None."
             )
     source = source_of(ds, process, list(with_paths), statistics, is_stored=True)
-    source = source.in_rooms(_rooms(with_paths.values()))
+    source = source.in_rooms(_rooms(recipe, with_paths.values()))
     source = replace(source, run=source.run.in_chunks(info["chunk"]))
     types = {v.name: v.dtype for v in source.schema.variables}
     found = _storage(with_paths, types)
@@ -207,12 +208,13 @@ def _manifest(
     return replace(manifest, recipe=recipe, environment=environment())
 
 
-def _rooms(nodes: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Return the lengths of chunks, among which is the room for events that a store began with."""
-    rooms: dict[str, int] = {}
+def _rooms(recipe: str, nodes: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the room for events by dimension that a store was begun with: that of its chunks."""
+    dims, rooms = events_in(parse_json(recipe)), dict[str, int]()
     for node in nodes:
         chunk = node["chunk_grid"]["configuration"]["chunk_shape"]
-        rooms |= dict(zip(dims_of(node), chunk, strict=True))
+        sizes = dict(zip(dims_of(node), chunk, strict=True))
+        rooms |= {dim: sizes[dim] for dim in dims if dim in sizes}
     return rooms
 
 
