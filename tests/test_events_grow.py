@@ -226,3 +226,14 @@ def test_a_store_behind_another_interface_grows(tmp_path, right, monkeypatch):
         mz.write(paths(rooms=ROOM), there)
     xr.testing.assert_equal(mz.write(paths(), there).compute(), right)
     assert not mz.verify(there, 1).problems
+
+
+@pytest.mark.parametrize("rooms", [{"arrival": 33}, {"arrival": "x"}, [34], {"path": 9}, {}, None])
+def test_a_root_with_other_room_is_refused(store, rooms):
+    mz.write(paths(), store)
+    document = json.loads((store / "zarr.json").read_text())
+    document["attributes"]["montezarr_store"]["rooms"] = rooms
+    (store / "zarr.json").write_text(json.dumps(document))
+    with pytest.raises(mz.StoreError):
+        mz.open(store)
+    assert mz.verify(store, 1).problems
