@@ -4,8 +4,9 @@
 where processors with AVX-512 have one table and those with AVX2 another,
 ``--json`` prints it for programs. Names choose parts: ``python -m benchmarks every_state``. What
 takes long or fills a disk is measured by commands of its own: ``python -m benchmarks.statistics``
-(10**8 paths), ``benchmarks.store`` (`write`), ``benchmarks.scaling`` (1 against 2 workers on every
-backend) and ``benchmarks.scale`` (a scheduler with many workers).
+(10**8 paths), ``benchmarks.store`` (`write`), ``benchmarks.outbreaks`` (events in stores),
+``benchmarks.scaling`` (1 against 2 workers on every backend) and ``benchmarks.scale`` (a scheduler
+with many workers).
 """
 
 from __future__ import annotations

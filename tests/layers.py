@@ -80,10 +80,10 @@ ROOMS = {
         "from a range of paths to path arrays: schema, one class per interface, failures",
         """
         _failing _put _spread context inputs interfaces schema stopping
-        _path_loop arguments returned stopping._base
-        _base _stops stopping._trial stopping.levels
-        _code encode functions policy resolution stopping.reaches
-        stopping._from_dict
+        _put_events arguments returned stopping._base
+        _path_loop _stops stopping._trial stopping.levels
+        _base stopping.reaches
+        _code encode functions policy resolution stopping._from_dict
         events
         _loop_call declare drawing drawn_range joint varied
         probe stopped

@@ -185,6 +185,34 @@ def test_a_store_is_exported_as_a_long_table(ds, tmp_path):
     pd.testing.assert_frame_equal(some, wanted)
 
 
+def test_polars_and_duckdb_read_the_long_table(ds, tmp_path):
+    duckdb, polars = pytest.importorskip("duckdb"), pytest.importorskip("polars")
+    mz.write(ds, tmp_path / "s.zarr")
+    file = export(tmp_path / "s.zarr", tmp_path / "events.parquet").file
+    right = mz.events_frame(ds)
+    found = polars.read_parquet(file)
+    for name in right:
+        np.testing.assert_array_equal(found[name].to_numpy(), right[name])
+    query = f"select path, count(*), max(x) from '{file}' group by path order by path"
+    rows = duckdb.sql(query).fetchall()
+    groups = right.groupby("path").x
+    assert rows == list(zip(groups.size().index, groups.size(), groups.max(), strict=True))
+
+
+def test_padded_events_go_to_netcdf_and_back(ds, drawn, tmp_path):
+    mz.write(ds, tmp_path / "s.zarr")
+    export(tmp_path / "s.zarr", tmp_path / "events.nc")
+    with xr.open_dataset(tmp_path / "events.nc", engine="h5netcdf") as found:
+        assert found.n_events.attrs["sample_dimension"] == "event"
+        for name in ("event_time", "x", "v"):
+            np.testing.assert_array_equal(found[name], drawn[name])
+        # Padding is missing, as netCDF has it.
+        np.testing.assert_array_equal(found.k.notnull().sum("event"), drawn.n_events)
+        np.testing.assert_array_equal(found.k.fillna(drawn.k.masked_value), drawn.k)
+        ragged = xr.load_dataset(tmp_path / "events.nc", engine="h5netcdf")
+        xr.testing.assert_equal(mz.events_ragged(ragged).x, mz.events_ragged(ds).x)
+
+
 def test_padding_costs_next_to_nothing_compressed(ds, tmp_path):
     wide = mz.simulate(walk, N, seed=1, dims={"v": ("event", "leg")}, max_events=640,
                        coords={"leg": ["a", "b"]})  # fmt: skip

@@ -66,6 +66,20 @@ def mixed(rng, T):
     }
 
 
+def jumps(rng):
+    """Events of two streams, one of which has two numbers each."""
+    n, m = rng.poisson(4.0, 2)
+    return {
+        "t": rng.random(n).cumsum(), "mark": rng.integers(0, 5, n).astype("int16"),
+        "place": rng.random((m, 2)),
+    }  # fmt: skip
+
+
+JUMPS = {
+    "dims": {"t": ("arrival",), "mark": ("arrival",), "place": ("departure", "leg")},
+    "max_events": {"arrival": 32, "departure": 24},
+}
+
 MIXED = {
     "dims": {"price": ("time", "asset"), "weights": "asset"},
     "coords": {"asset": ["bond of Österreich", "stock"]},
@@ -105,6 +119,11 @@ def stores(tmp_path_factory):
             mz.simulate(mixed, 3000, 4, **MIXED, seed=3, chunks=2048),
             {"storage": mz.Storage(compression="zstd", inner_chunk=1024)},
         ),
+        "events": (mz.simulate(jumps, 2500, **JUMPS, **common), {}),
+        "event shards": (
+            mz.simulate(jumps, 3000, **JUMPS, seed=3, chunks=2048),
+            {"storage": mz.Storage(compression="zstd", inner_chunk=1024)},
+        ),
         "cut times": (large, {"storage": mz.Storage(time_chunk=4)}),
         "cut times in zstd": (
             large,
@@ -133,8 +152,13 @@ def stores(tmp_path_factory):
 KINDS = [
     "double", "single", "two", "labels", "sharded", "zstd", "gzip shards", "blosc", "payoff",
     "masked", "masked counts", "extended", "merged", "mixed", "mixed shards",
-    "scenarios", "scenario shards",
+    "scenarios", "scenario shards", "events", "event shards",
 ]  # fmt: skip
+
+
+def names_in(ds):
+    """Names of the variables, and the time if there is one."""
+    return [*map(str, ds.data_vars), *(["time"] if "time" in ds.coords else [])]
 
 
 def test_masked_paths_and_labels_are_what_they_are_meant_to_be(stores):
@@ -165,7 +189,7 @@ def test_variables_of_a_path_stand_beside_those_over_time(stores, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_tensorstore_reads_equal_values(stores, kind):
     path, expected = stores[kind]
-    for name in [*expected.data_vars, "time"]:
+    for name in names_in(expected):
         spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / name)}}
         array = tensorstore.open(spec).result()
         assert array.dtype.numpy_dtype == expected[name].dtype
@@ -196,7 +220,7 @@ for name in sys.argv[3:]:
 def test_zarrs_reads_equal_values(stores, kind, tmp_path):
     pytest.importorskip("zarrs")
     path, expected = stores[kind]
-    names = [*map(str, expected.data_vars), "time"]
+    names = names_in(expected)
     # In a process of its own: it takes the place of Zarr's own codecs.
     command = [sys.executable, "-W", "error", "-c", ZARRS, str(path), str(tmp_path), *names]
     subprocess.run(command, check=True, capture_output=True)
@@ -228,7 +252,7 @@ def zarrita(tmp_path_factory):
 @pytest.mark.parametrize("kind", KINDS)
 def test_zarrita_reads_equal_values(stores, zarrita, kind):
     path, expected = stores[kind]
-    names = [*map(str, expected.data_vars), "time"]
+    names = names_in(expected)
     found = zarrita(path, names)
     for name in names:
         got = found[name]

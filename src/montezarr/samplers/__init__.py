@@ -1,6 +1,6 @@
 """Samplers: one class for each way to call code that draws paths, with one type of error."""
 
-from montezarr.samplers._base import EVENT_TIME, Sampler, describe, describe_error
+from montezarr.samplers._base import Sampler, describe, describe_error
 from montezarr.samplers.binding import (
     INTERFACES,
     SAMPLERS,
@@ -18,7 +18,7 @@ from montezarr.samplers.drawing import (
 )
 from montezarr.samplers.interfaces import Interface
 from montezarr.samplers.policy import FailureReport
-from montezarr.samplers.schema import PathArrays, Variable
+from montezarr.samplers.schema import EVENT_TIME, PathArrays, Variable
 
 __all__ = [
     "EVENT_TIME",

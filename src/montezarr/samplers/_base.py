@@ -29,9 +29,6 @@ OnNonfinite = Literal["raise", "keep", "mask", "retry"]
 InTimes = Literal["whole", "from the start", "resumed"]
 
 
-EVENT_TIME = "event_time"
-"""Variable with the times of paths that have times of their own, such as those of a queue."""
-
 SLICE = 4096
 """Paths simulated at once if only some times are kept: complete paths then stay in the cache."""
 

@@ -14,10 +14,10 @@ from montezarr.core.compat.numba import may_run_in_a_loop, releases_gil
 from montezarr.core.compat.numpy import state_views
 from montezarr.random.path_streams import is_as_numpy, prefix_of
 from montezarr.samplers import _path_loop
-from montezarr.samplers._base import EVENT_TIME, Sampler, own
+from montezarr.samplers._base import Sampler, own
 from montezarr.samplers.functions import OUT, blank_of, empty_path, given
 from montezarr.samplers.interfaces import accepts, is_compiled, signature
-from montezarr.samplers.schema import PathArrays
+from montezarr.samplers.schema import EVENT_TIME, PathArrays, Variable
 
 TILE_BYTES, TILE_MIN, TILE_MAX = 2**17, 8, 128
 """Paths whose values wait in rows until they are written side by side, by their bytes.
@@ -93,15 +93,14 @@ def loop_call(sampler: Sampler, start: int, stop: int, x0: Any, out: PathArrays)
             kept = sampler.thin(variable, np.arange(size).reshape(*shape, 1))
             array = out[variable.name]
             places.append((variable, shape, size, kept.ravel(), array.reshape(-1, stop - start)))
-            values.append("value" if variable.name == "x" else f"value.{variable.name}")
-        if len(values) > 1:
-            values = [f"value.{variable.name}" for variable in sampler.variables]
+            values.append(_value_of(sampler, variable.name))
         arrays = [
             part
             for variable, shape, size, chosen, array in places
             for part in (np.empty((size, shortest + PAD), variable.dtype), chosen, array, shape)
         ]
-        text = _path_loop.text_of(call.lines, tuple(call.names), tuple(values))
+        puts = _puts_of_events(sampler.variables, values, call)
+        text = _path_loop.text_of(call.lines, tuple(call.names), tuple(values), puts)
         prefix = prefix_of(sampler.seed)
         done = np.ones(3, np.int64)
         before = (*stream, prefix.pool, np.uint64(prefix.constant), start)
@@ -111,6 +110,38 @@ def loop_call(sampler: Sampler, start: int, stop: int, x0: Any, out: PathArrays)
         return None
     loop = _path_loop.loop_of(call.target, key)
     return LoopCall(loop, text, call.target, call.nogil, before, after, done)
+
+
+def _value_of(sampler: Sampler, name: str) -> str:
+    """Return the expression of a variable in the loop, by what the function returns."""
+    if sampler.has_events:
+        return f"part_of(value, {name!r})"
+    return "value" if name == "x" and len(sampler.variables) == 1 else f"value.{name}"
+
+
+def _puts_of_events(
+    variables: tuple[Variable, ...], values: list[str], call: _Call
+) -> dict[int, str]:
+    """Return the lines that put events, and their numbers, by position of the variable."""
+    puts: dict[int, str] = {}
+    firsts: dict[str, int] = {}
+    numbers = {v.event_dim: v.name for v in variables if v.derived}
+    for k, variable in enumerate(variables):
+        dim = str(variable.event_dim)
+        if variable.has_events:
+            blank = call.added(np.dtype(variable.dtype).type(variable.masked))
+            told = {"number": numbers[dim], "blank": blank, "cuts": call.added(variable.cuts)}
+            puts[k] = _path_loop.PUT_EVENTS.format(k=k, value=values[k], **told)
+            first = firsts.setdefault(dim, k)
+            puts[k] += _path_loop.SAME_LENGTH.format(k=k, first=first) if first != k else ""
+        elif variable.derived and variable.event_dim is None:
+            cut = " or ".join(f"length{first} > shape{first}[0]" for first in firsts.values())
+            puts[k] = _path_loop.NUMBER.format(k=k, number=cut)
+        elif variable.derived:
+            first = firsts[dim]
+            number = f"min(length{first}, shape{first}[0])"
+            puts[k] = _path_loop.NUMBER.format(k=k, number=number)
+    return puts
 
 
 def _stream() -> tuple[Any, ...] | None:
@@ -128,9 +159,9 @@ _of_thread = threading.local()
 
 def may_have_loop(sampler: Sampler) -> bool:
     """Return whether nothing is known that keeps compiled code from calling the function."""
-    if any(v.labels is not None or v.name == EVENT_TIME for v in sampler.variables):
+    if any(v.labels is not None for v in sampler.variables):
         return False
-    if sampler.has_events:
+    if any(v.name == EVENT_TIME and not v.has_events for v in sampler.variables):
         return False
     if sampler.own_times or "seed" in (sampler.asks or ()) or sampler.kind == "seed":
         return False
@@ -191,19 +222,19 @@ class _Call:
         bound = getattr(function, "__self__", None)
         self.target = _unbound(function)
         if bound is not None:
-            self.parts.append(self._added(bound))
+            self.parts.append(self.added(bound))
         options = {**sampler.options, **dict.fromkeys(sampler.context.values)}
         for name, value in self._fixed().items():
             if sampler.interface.method:
-                self.parts.append(self._added(value))
+                self.parts.append(self.added(value))
             elif name not in options:
-                self.parts.append(f"{name}={self._added(value)}")
+                self.parts.append(f"{name}={self.added(value)}")
         if "x0" not in options:
             self._add_x0(x0)
         self.parts.append("rng=rng")
         if OUT in (sampler.asks or ()):
             place, blank = empty_path(sampler), blank_of(sampler.variables[0].dtype)
-            self.filled = self._added(place), self._added(blank)
+            self.filled = self.added(place), self.added(blank)
             self.parts.append(f"{OUT}={self.filled[0]}")
         self._add_options(start, stop)
 
@@ -227,14 +258,14 @@ class _Call:
             if x0 is None and sampler.x0 is None and parameter.default is not parameter.empty:
                 return
         if x0 is None:
-            name = self._added(sampler.common_x0())
+            name = self.added(sampler.common_x0())
             is_array = isinstance(sampler.x0, np.ndarray)
             self.parts.append(f"{label}{name}.copy()" if is_array else f"{label}{name}")
         elif x0.ndim == 1:
-            self.parts.append(f"{label}{self._added(_as_python(x0))}[i]")
+            self.parts.append(f"{label}{self.added(_as_python(x0))}[i]")
         else:
             _check_numbers(x0)
-            self.parts.append(f"{label}{self._added(x0)}[..., i].copy()")
+            self.parts.append(f"{label}{self.added(x0)}[..., i].copy()")
 
     def _add_options(self, start: int, stop: int) -> None:
         own_values = self.sampler.context.of(start, stop)
@@ -246,11 +277,12 @@ class _Call:
                 self.nogil = self.nogil and releases_gil(function)
             else:
                 value = own(value)
-            self.parts.append(f"{name}={self._added(value)}")
+            self.parts.append(f"{name}={self.added(value)}")
         for name, array in own_values.items():
-            self.parts.append(f"{name}={self._added(_as_python(array))}[i]")
+            self.parts.append(f"{name}={self.added(_as_python(array))}[i]")
 
-    def _added(self, value: Any) -> str:
+    def added(self, value: Any) -> str:
+        """Return the name of an argument with a value."""
         name = f"given{len(self.names)}"
         self.names.append(name)
         self.values.append(value)

@@ -34,12 +34,33 @@ PUT = """\
             if not put({value}, rows{k}[:, i - base], shape{k}):
                 return
 """
+PUT_EVENTS = """\
+            length{k}, is_finite = put_events(
+                {value}, number_in(value, '{number}'), rows{k}[:, i - base], shape{k}, {blank},
+                {cuts},
+            )
+            if length{k} < 0:
+                return
+            done[2] &= is_finite
+"""
+SAME_LENGTH = """\
+            if length{k} != length{first}:
+                return
+"""
+NUMBER = """\
+            rows{k}[0, i - base] = {number}
+"""
+SPREAD_EVENTS = """\
+        spread(rows{k}, chosen{k}, out{k}, base, end)
+"""
 SPREAD = """\
         done[2] &= spread(rows{k}, chosen{k}, out{k}, base, end)
 """
 TAIL = """\
     done[0] = done[1] = high
 """
+
+NO_PUTS: Mapping[int, str] = {}
 
 
 @dataclass(eq=False)
@@ -86,7 +107,10 @@ def loop_of(function: Any, key: Any) -> Loop:
         return known
 
 
-def text_of(lines: tuple[str, ...], given: tuple[str, ...], values: tuple[str, ...]) -> str:
+def text_of(
+    lines: tuple[str, ...], given: tuple[str, ...], values: tuple[str, ...],
+    puts: Mapping[int, str] = NO_PUTS,
+) -> str:  # fmt: skip
     """Return the source of a loop.
 
     Parameters
@@ -97,13 +121,16 @@ def text_of(lines: tuple[str, ...], given: tuple[str, ...], values: tuple[str, .
         Names of the arguments of the loop that the call uses.
     values : tuple of str
         For each variable, the expression of its value.
+    puts : dict of int to str
+        By position of the variable, the lines that put events, or their number.
     """
     names = ("rows", "chosen", "out", "shape")
     places = ", ".join(f"{name}{k}" for k in range(len(values)) for name in names)
     body = "".join(f"            {line}\n" for line in lines)
     parts = [HEAD.format(given=", ".join(given), places=places, lines=body)]
-    parts += [PUT.format(k=k, value=value) for k, value in enumerate(values)]
-    parts += [SPREAD.format(k=k) for k in range(len(values))]
+    parts += [puts.get(k) or PUT.format(k=k, value=value) for k, value in enumerate(values)]
+    # Padding is no number, so whether events are finite is seen when they are put.
+    parts += [(SPREAD_EVENTS if k in puts else SPREAD).format(k=k) for k in range(len(values))]
     return "".join([*parts, TAIL]).replace(", ,", ",")
 
 
@@ -116,11 +143,13 @@ def compiled(text: str, target: Any, arguments: tuple[Any, ...], nogil: bool) ->
 
     from montezarr.random.path_states import path_states, set_state
     from montezarr.samplers._put import no_value, put
+    from montezarr.samplers._put_events import number_in, part_of, put_events
     from montezarr.samplers._spread import spread
 
     names: dict[str, Any] = {
         "np": np, "path_states": path_states, "set_state": set_state, "put": put,
-        "spread": spread, "no_value": no_value, "target": target,
+        "spread": spread, "no_value": no_value, "target": target, "part_of": part_of,
+        "number_in": number_in, "put_events": put_events,
     }  # fmt: skip
     exec(text, names)
     loop = njit(nogil=nogil)(names["loop"])

@@ -76,7 +76,7 @@ def _named(value: Any) -> Any:
 
 
 def _number(value: Any, row: Any) -> Any:
-    store = _store_of(value, row)
+    store = store_of(value, row)
     is_whole = not isinstance(value, types.Float) and row.dtype == types.float64
 
     def one(value: Any, row: Any, shape: Any) -> Any:
@@ -95,7 +95,7 @@ def _numbers(parts: list[Any], row: Any) -> Any:
         common = types.int64
     else:
         raise TypingError("whole numbers that int64 may not hold")
-    store = _store_of(common, row)
+    store = store_of(common, row)
     count = len(parts)
 
     def several(value: Any, row: Any, shape: Any) -> Any:
@@ -111,7 +111,7 @@ def _numbers(parts: list[Any], row: Any) -> Any:
 
 
 def _array(value: Any, row: Any) -> Any:
-    store = _store_of(value.dtype, row)
+    store = store_of(value.dtype, row)
     is_flat = value.ndim == 1
 
     def flat(value: Any, row: Any, shape: Any) -> Any:
@@ -150,7 +150,7 @@ def _arrays(value: Any, row: Any, shape: Any) -> Any:
     return True
 
 
-def _store_of(source: Any, row: Any) -> Any:
+def store_of(source: Any, row: Any) -> Any:
     """Return the function that writes a number of one dtype into another, if NumPy may cast it."""
     kinds = {types.Float: "f", types.Boolean: "b", types.Integer: "i"}
     kind = next((k for known, k in kinds.items() if isinstance(source, known)), "")

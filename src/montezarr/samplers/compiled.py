@@ -182,7 +182,8 @@ class _Drawing:
         """Let Python raise for a number that stands for masked paths."""
         for variable in self.sampler.variables:
             values = self.out[variable.name][..., low:high]
-            if not variable.is_real and (values == variable.masked).any():
+            may_be = not (variable.is_real or variable.has_events)  # else the loop has looked
+            if may_be and (values == variable.masked).any():
                 self._fill(low, high)
 
     def _fill(self, low: int, high: int) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 
 from montezarr.core.checks import check_array, show, type_error, value_error
 from montezarr.processes.time_grid import TimeGrid
-from montezarr.samplers._base import EVENT_TIME, Sampler
+from montezarr.samplers._base import Sampler
 from montezarr.samplers.arguments import DTYPES
 from montezarr.samplers.encode import plain_numbers
 from montezarr.samplers.events import declared_dims as event_dims
 from montezarr.samplers.events import with_numbers
 from montezarr.samplers.returned import ReturnedVariable, ReturnedVariables
-from montezarr.samplers.schema import PATH, TIME, Asked, Variable
+from montezarr.samplers.schema import EVENT_TIME, PATH, TIME, Asked, Variable
 
 
 def with_grid(sampler: Sampler, asked: Asked, parts: ReturnedVariables) -> Sampler:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from montezarr.core.checks import value_error
 from montezarr.core.errors import ArgumentValueError, SamplerError
 from montezarr.processes import Process
-from montezarr.samplers._base import EVENT_TIME, Sampler
+from montezarr.samplers._base import Sampler
 from montezarr.samplers.encode import encode
 from montezarr.samplers.returned import ReturnedVariable, ReturnedVariables
-from montezarr.samplers.schema import EVENT, Asked, Variable
+from montezarr.samplers.schema import EVENT, EVENT_TIME, Asked, Variable, rooms_of
 
 TRUNCATED = "truncated"
 """Variable of a run that cuts longer paths off: 1 for a path that was cut, else 0."""
@@ -170,37 +170,62 @@ def padded(
     SamplerError
         If variables of one dimension differ in length, or there is no room for so many events.
     """
-    out, lengths, is_cut = dict(arrays), dict[str, int](), False
+    out = dict(arrays)
+    counts = {v.name: np.array([len(arrays[v.name])]) for v in sampler.variables if v.has_events}
+    numbers = numbers_of(sampler, counts, path, x0)
     for variable in sampler.variables:
         if not variable.has_events:
             continue
-        array, dim = arrays[variable.name], str(variable.event_dim)
-        if lengths.setdefault(dim, len(array)) != len(array):
-            message = (
-                f"{variable.name}: returned {len(array):,} values along {dim!r}, expected"
-                f" {lengths[dim]:,} as of the variable before it."
-            )
-            raise sampler.failure(path, x0, message)
-        if len(array) > variable.room:
-            if not variable.cuts:
-                raise overflow(sampler, variable, len(array), path, x0)
-            is_cut, lengths[dim] = True, len(array)
-        count = min(len(array), variable.room)
+        array = arrays[variable.name]
+        if len(array) > variable.room and not variable.cuts:
+            raise overflow(sampler, variable, len(array), path, x0)
         whole = np.full(variable.shape(sampler.grid.T + 1), variable.masked, variable.dtype)
-        whole[:count] = array[:count]
+        kept = array[: variable.room]
+        whole[: len(kept)] = kept
         out[variable.name] = whole
+    return out | {name: number[0] for name, number in numbers.items()}
+
+
+def numbers_of(
+    sampler: Sampler, counts: Mapping[str, NDArray[np.int64]], path: int, x0: Any
+) -> dict[str, NDArray[Any]]:
+    """Return the numbers of events of paths, and which were cut off, by name.
+
+    Parameters
+    ----------
+    counts : dict of str to array (paths,)
+        By variable with events, how many were returned.
+    path : int
+        The first of the paths.
+
+    Raises
+    ------
+    SamplerError
+        If variables of one dimension differ in length.
+    """
+    lengths, rooms = dict[str, NDArray[np.int64]](), rooms_of(sampler.variables)
+    for variable in sampler.variables:
+        if not variable.has_events:
+            continue
+        mine, dim = counts[variable.name], str(variable.event_dim)
+        first = lengths.setdefault(dim, mine)
+        differ = first != mine
+        if differ.any():
+            at = int(differ.argmax())
+            message = (
+                f"{variable.name}: returned {mine[at]:,} values along {dim!r}, expected"
+                f" {first[at]:,} as of the variable before it."
+            )
+            raise sampler.failure(path + at, x0, message)
+    out: dict[str, NDArray[Any]] = {}
     for variable in sampler.variables:
         if variable.derived and variable.event_dim is None:
-            out[variable.name] = np.array(is_cut, variable.dtype)
+            is_cut = np.any([lengths[dim] > rooms[dim] for dim in lengths], axis=0)
+            out[variable.name] = is_cut.astype(variable.dtype)
         elif variable.derived:
-            room = _room(sampler, variable)
-            out[variable.name] = np.array(min(lengths[str(variable.event_dim)], room), np.int64)
+            dim = str(variable.event_dim)
+            out[variable.name] = np.minimum(lengths[dim], rooms[dim])
     return out
-
-
-def _room(sampler: Sampler, number: Variable) -> int:
-    dim = number.event_dim
-    return next(v.room for v in sampler.variables if v.has_events and v.event_dim == dim)
 
 
 def overflow(sampler: Sampler, variable: Variable, length: int, path: int, x0: Any) -> SamplerError:
@@ -215,8 +240,8 @@ def _no_room(
     return sampler.failure(
         path, x0,
         f"returned {length} events along {dim!r}, expected at most max_events ="
-        f" {variable.room:,}. Pass max_events={{{dim!r}: {wanted}}}, which changes no path; or"
-        " on_overflow='truncate'.",
+        f" {variable.room:,}. Pass max_events={{{dim!r}: {wanted}}}, which changes no path, and"
+        " with which write or extend goes on from what a store has; or on_overflow='truncate'.",
     )  # fmt: skip
 
 
@@ -350,25 +375,5 @@ def block_numbers(
     sampler: Sampler, parts: ReturnedVariables, path: int, x0: Any
 ) -> dict[str, NDArray[Any]]:
     """Return the numbers of events of the paths of a block, and which paths were cut off."""
-    found: dict[str, NDArray[Any]] = {}
-    is_cut: Any = False
-    for variable in sampler.variables:
-        if not variable.has_events:
-            continue
-        counts, name = parts[variable.name].counts, number_name(str(variable.event_dim))
-        assert counts is not None
-        if (found.setdefault(name, counts) != counts).any():
-            at = int((found[name] != counts).argmax())
-            message = (
-                f"{variable.name}: returned {counts[at]:,} values along {variable.event_dim!r},"
-                f" expected {found[name][at]:,} as of the variable before it."
-            )
-            raise sampler.failure(path + at, x0, message)
-        is_cut = is_cut | (counts > variable.room)
-    out = {}
-    for variable in sampler.variables:
-        if variable.derived and variable.event_dim is None:
-            out[variable.name] = np.asarray(is_cut, variable.dtype)
-        elif variable.derived:
-            out[variable.name] = np.minimum(found[variable.name], _room(sampler, variable))
-    return out
+    counts = {name: part.counts for name, part in parts.items() if part.counts is not None}
+    return numbers_of(sampler, counts, path, x0)

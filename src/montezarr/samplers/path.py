@@ -14,7 +14,7 @@ from montezarr.core.checks import show, type_error
 from montezarr.core.stopwatch import Stopwatch
 from montezarr.random.path_streams import path_generators
 from montezarr.samplers import declare, events, functions
-from montezarr.samplers._base import EVENT_TIME, Sampler
+from montezarr.samplers._base import Sampler
 from montezarr.samplers._code import CodeSampler
 from montezarr.samplers.encode import cast, encode
 from montezarr.samplers.functions import NONE
@@ -27,7 +27,7 @@ from montezarr.samplers.returned import (
     coords_of,
     unpack_returned,
 )
-from montezarr.samplers.schema import TIME, Asked, PathArrays, Variable
+from montezarr.samplers.schema import EVENT_TIME, TIME, Asked, PathArrays, Variable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,9 @@ PATH, TIME = "path", "time"
 EVENT = "event"
 """A dimension of this name differs in length from path to path; further ones are told."""
 
+EVENT_TIME = "event_time"
+"""Variable with the times of paths that have times of their own, such as those of a queue."""
+
 PathArrays = dict[str, NDArray[Any]]
 """Values of a range of paths by variable, each (dims ..., paths), with the paths contiguous."""
 

@@ -19,8 +19,10 @@ from zarr.storage import WrapperStore
 from montezarr.core.compat.zarr import RemadeWrapper
 from montezarr.core.errors import StoreError
 from montezarr.core.secrets import cause_of, is_clean
-from montezarr.store.format import PATH, count_chunks, dims_of, largest_chunk
+from montezarr.store.format import COMMIT_LOG, PATH, count_chunks, dims_of, largest_chunk
+from montezarr.store.format._commit_log import read_records
 from montezarr.store.locations import Directory, LocalLocation, ReadableLocation
+from montezarr.store.locations._remote import RemoteLocation
 from montezarr.store.locations._remote_store import is_of_system, told_size
 
 LEFT_OUT = 2**64 - 1
@@ -45,6 +47,8 @@ class Chunks:
         Upper bound of the bytes of a file.
     parts : int
         Number of inner chunks of a shard; 0 if files are no shards.
+    events : int or None
+        Position in the key of the number of a piece along the events, if these have grown.
     """
 
     axis: int
@@ -53,6 +57,7 @@ class Chunks:
     size: int | None
     largest: int
     parts: int = 0
+    events: int | None = None
 
     @classmethod
     def of(cls, node: Mapping[str, Any], info: Mapping[str, Any]) -> Chunks:
@@ -62,7 +67,11 @@ class Chunks:
         size = plain_size(node, shape)
         is_shard = any(codec["name"] == "sharding_indexed" for codec in node["codecs"])
         parts = count_chunks({**node, "shape": shape}) if is_shard else 0
-        return cls(axis, info["first_path"], info["chunk"], size, largest_chunk(node), parts)
+        grown = [i for i, dim in enumerate(dims_of(node)) if dim in info.get("rooms", {})]
+        return cls(
+            axis, info["first_path"], info["chunk"], size, largest_chunk(node), parts,
+            grown[0] if grown else None,
+        )  # fmt: skip
 
     def wrong(self, size: int | None, is_whole: bool) -> str | None:
         """Return what is wrong with a file of which `size` bytes were read, or None."""
@@ -87,6 +96,17 @@ class Chunks:
             return False
         entries = data.as_numpy_array().view(np.uint8)[-size:-4].tobytes()
         return bool((np.frombuffer(entries, "<u8") == LEFT_OUT).any())
+
+    def is_later_piece(self, key: str) -> bool:
+        """Return whether a key is that of a piece that a chunk may be without."""
+        return self.events is not None and key.split("/")[2 + self.events] != "0"
+
+    def first_piece(self, key: str) -> str:
+        """Return the key of the first piece of the same chunk."""
+        parts = key.split("/")
+        if self.events is not None:
+            parts[2 + self.events] = "0"
+        return "/".join(parts)
 
     def paths_of(self, key: str) -> str:
         """Return the paths in the file of a key, as text."""
@@ -122,6 +142,7 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
     ):
         super().__init__(store)
         self._inner, self._chunks, self._root, self._token = store, chunks, root, token
+        self._known: frozenset[str] | None = None
 
     @classmethod
     def of(
@@ -177,6 +198,10 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
             ) from cause_of(error)
         if is_large:
             raise self._error(key, f"{size:,} bytes")
+        # In a thread of its own: reading the log may wait for this loop.
+        may_be = data is None and self._may_be_left_out(key)
+        if may_be and await asyncio.to_thread(self._is_left_out, key):
+            return None
         return self._there(key, data, byte_range)
 
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
@@ -184,6 +209,8 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
             return self._root_as(prototype)
         store: Any = self._inner  # Zarr checks whether the store has this method
         data = store.get_sync(key, prototype=prototype, byte_range=byte_range)
+        if data is None and self._may_be_left_out(key) and self._is_left_out(key):
+            return None
         return self._there(key, data, byte_range)
 
     async def get_partial_values(
@@ -229,6 +256,23 @@ class ChunkReader(RemadeWrapper, WrapperStore[Store]):
         if wrong is not None:
             raise self._error(key, wrong)
         return data
+
+    def _may_be_left_out(self, key: str) -> bool:
+        chunks = self._chunks_of(key)
+        return chunks is not None and chunks.is_later_piece(key)
+
+    def _is_left_out(self, key: str) -> bool:
+        """Return whether a piece was never written, since there was no room for it at the time.
+
+        Then it is padding, which is the fill value. The commit log tells it from one that is lost.
+        """
+        if self._known is None:
+            log = RemoteLocation(self._inner).read_log(COMMIT_LOG)
+            records, _, _ = read_records(log or b"")
+            self._known = frozenset(file for record in records for file in record.get("files", ()))
+        chunks = self._chunks_of(key)
+        assert chunks is not None
+        return key not in self._known and chunks.first_piece(key) in self._known
 
     def _chunks_of(self, key: str) -> Chunks | None:
         return self._chunks.get(key.partition("/")[0]) if _is_chunk(key) else None

@@ -9,7 +9,7 @@ import xarray as xr
 
 from montezarr.core.errors import StoreError, StoreMismatchError, StoreNotFoundError
 from montezarr.store._differences import lines_of_differences
-from montezarr.store._source import ChunkSource, source_of
+from montezarr.store._source import ChunkSource, rooms_in, source_of
 from montezarr.store._where import location_of, read_root
 from montezarr.store.format import CommitState, Manifest
 from montezarr.store.locations import ReadableLocation
@@ -42,7 +42,7 @@ def is_complete(ds: xr.Dataset, path: Any) -> bool:
     commits = CommitState.read(location)
     if commits is None:
         return False
-    source = in_chunks(source_of(ds), commits.manifest.chunk)
+    source = as_stored(source_of(ds), commits.manifest)
     check_same(commits, source.manifest(commits.manifest.storage, 0), source.run.length, location)
     drop_lost(commits, location)
     return commits.is_complete and not commits.missing()
@@ -58,7 +58,7 @@ def check_same(
     StoreMismatchError
         With each field that differs.
     """
-    differing = commits.manifest.differences(manifest)
+    differing = commits.manifest.with_rooms(rooms_in(manifest)).differences(manifest)
     if differing:
         is_older = [name for name, _, _ in differing] == ["format"]
         remedy = "Choose another path"
@@ -80,9 +80,12 @@ def check_same(
         )
 
 
-def in_chunks(source: ChunkSource, chunk: int) -> ChunkSource:
-    """Return a chunk source with another chunk size."""
-    return replace(source, run=source.run.in_chunks(chunk))
+def as_stored(source: ChunkSource, manifest: Manifest) -> ChunkSource:
+    """Return a chunk source in the chunks of a store, with the larger room for events of both."""
+    rooms = rooms_in(manifest)
+    for dim, room in source.run.max_events.items():
+        rooms[dim] = max(room, rooms.get(dim, 0))
+    return replace(source, run=source.run.in_chunks(manifest.chunk)).in_rooms(rooms)
 
 
 def drop_lost(commits: CommitState, location: ReadableLocation) -> None:

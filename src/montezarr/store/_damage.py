@@ -28,6 +28,10 @@ def told_target(
 
     It comes from the root, or from the shapes of the arrays, which are then taken as the target.
     """
+    if root is not None and not commits.knows_target:
+        commits.manifest = (
+            commits.manifest.with_told_rooms(root.get("rooms", {})) or commits.manifest
+        )
     if root is not None and _follows(location, commits, root):
         commits.target = root["target"]
         return root

@@ -11,17 +11,18 @@ from montezarr.core.checks import check_bool, check_int, value_error
 from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX
 from montezarr.execute.progress import Progress
 from montezarr.execute.run_monitor import RunMonitor
+from montezarr.run._max_events import check_max_events
 from montezarr.run.execution import OnProgress
-from montezarr.store._committed import commit_state_of
+from montezarr.store._committed import as_stored, commit_state_of
 from montezarr.store._estimate import check_store_room
 from montezarr.store._interrupt_handler import InterruptHandler
 from montezarr.store._live_parameters import parameters_at_hand
 from montezarr.store._open import open_location
-from montezarr.store._source import source_in
+from montezarr.store._source import rooms_in, source_in
 from montezarr.store._where import location_of
 from montezarr.store._write import check_options, complete_store
 from montezarr.store._writer import Writer
-from montezarr.store.format import CommitState
+from montezarr.store.format import CommitState, Manifest
 
 
 def extend(
@@ -31,6 +32,7 @@ def extend(
     ds: xr.Dataset | None = None,
     statistics: Any = None,
     process: Any = None,
+    max_events: int | Mapping[str, int] | None = None,
     durable: bool = False,
     chunks_per_task: int | None = None,
     storage_options: Mapping[str, Any] | None = None,
@@ -61,6 +63,9 @@ def extend(
         Needed if some of them are your own classes.
     process : object, optional
         The sampler, if it is your own code and not alive in this process.
+    max_events : int or mapping of str to int, optional
+        More room for the events of a path, by dimension, if they are not cut off: what is stored
+        stays as it is.
     durable, chunks_per_task, storage_options, show_progress, on_progress
         As for `write`.
 
@@ -72,8 +77,8 @@ def extend(
     Raises
     ------
     ArgumentTypeError, ArgumentValueError
-        For fewer paths than the store has, for more than there are values of an array by path, or
-        if a Dataset is needed.
+        For a dimension without events, for less room than the store has, for fewer paths than it
+        has, for more than there are values of an array by path, or if a Dataset is needed.
     StoreNotFoundError
         If no store is there.
     StoreLockedError, StoreError, SamplerError
@@ -94,9 +99,10 @@ def extend(
     per_task = check_options(durable, chunks_per_task, on_progress)
     commits = commit_state_of(location)
     _check(commits, target)
+    larger = _with_rooms(commits.manifest, max_events)
     # Kept alive until the end: they hold parameters that the store may have lost.
     parameters = parameters_at_hand(commits.manifest, ds, process)
-    source = source_in(commits.manifest, target, ds, process, statistics)
+    source = source_in(larger, target, ds, process, statistics)
     shown = check_bool("show_progress", show_progress) and on_progress is None
     display = on_progress or Progress("extend", enabled=shown)
     with RunMonitor("extend", display) as monitor, InterruptHandler() as stop, location.lock():
@@ -105,6 +111,8 @@ def extend(
         writer = stop.writer = Writer(
             location, commits, durable, f"mz.extend({str(location)!r}, {target})"
         )
+        source = as_stored(source, commits.manifest)
+        writer.enlarge(rooms_in(larger))
         if target > commits.target:
             before, commits.target = commits.target, target
             try:
@@ -115,6 +123,24 @@ def extend(
         complete_store(writer, source, stop, monitor, per_task)
     del parameters
     return open_location(location)
+
+
+def _with_rooms(manifest: Manifest, max_events: Any) -> Manifest:
+    """Return a manifest with the room for events that is asked for.
+
+    Raises
+    ------
+    ArgumentTypeError, ArgumentValueError
+        If the store has more, or no such events.
+    """
+    known = rooms_in(manifest)
+    asked = {dim: room for dim, room in check_max_events(max_events).items() if room is not None}
+    for dim, room in asked.items():
+        if dim not in known or room < known[dim]:
+            raise value_error(
+                "max_events", f"as much as the store has, {known}, or more", {dim: room}
+            )
+    return manifest.with_rooms(asked)
 
 
 def _check(commits: CommitState, target: int) -> None:

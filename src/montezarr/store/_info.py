@@ -224,9 +224,7 @@ def _of_commit_state(location: ReadableLocation, commits: CommitState) -> Info:
         readable=readable,
         first_path=manifest.first_path,
         times=_times(times),
-        variables=[
-            _variable(a.name, a.dtype, a.dims, a.with_paths(readable)) for a in manifest.arrays
-        ],
+        variables=[_variable(a.name, a.dtype, a.dims, a.whole(readable)) for a in manifest.arrays],
         chunk=manifest.chunk,
         storage=manifest.storage.to_dict(),
         statistics=tuple(_statistics(manifest)),

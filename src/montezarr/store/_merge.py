@@ -180,8 +180,11 @@ def _todo(
             if there is not None and there.is_done(number):
                 continue
             record = whole.chunks[number]
-            keys = ((array.key(number), array.key(theirs)) for array in whole.manifest.arrays)
-            files = [(key, key_there, record.files[key]) for key, key_there in keys]
+            pairs = ((array, array.keys(number)) for array in whole.manifest.arrays)
+            files = [
+                (key, array.moved(key, theirs), record.files[key])
+                for array, keys in pairs for key in keys if key in record.files
+            ]  # fmt: skip
             if record.state is not None:
                 files.append((f"{STATES}/{number}", f"{STATES}/{theirs}", record.state))
             chunks.append(_Chunk(number, record, files))
@@ -259,7 +262,11 @@ def _whole(parts: list[Part]) -> CommitState:
     """Return the commit state of all parts together."""
     first = parts[0][1]
     target = sum(commits.target for _, commits in parts)
-    out = CommitState(first.manifest, target, environments=[first.manifest.environment])
+    manifest = first.manifest
+    for _, commits in parts:  # the largest room for events
+        rooms = commits.manifest.rooms.items()
+        manifest = manifest.with_rooms({d: max(n, manifest.rooms.get(d, 0)) for d, n in rooms})
+    out = CommitState(manifest, target, environments=[manifest.environment])
     for _, commits in parts:
         numbers = []
         for environment in commits.environments:
@@ -270,7 +277,7 @@ def _whole(parts: list[Part]) -> CommitState:
         names = {array.name: array for array in first.manifest.arrays}
         for chunk, record in commits.chunks.items():
             files = {
-                names[key.partition("/")[0]].key(at + chunk): checksum
+                names[key.partition("/")[0]].moved(key, at + chunk): checksum
                 for key, checksum in record.files.items()
             }
             number = numbers[record.environment] if record.environment < len(numbers) else 0
@@ -288,7 +295,7 @@ def _check_parts(parts: list[Part]) -> None:
             done = f"{commits.committed:,} of {commits.target:,} paths"
             raise StoreError(f"path: expected complete stores, got {done} in {location}.")
         mine = replace(commits.manifest, first_path=first.manifest.first_path)
-        differing = first.manifest.differences(mine)
+        differing = first.manifest.as_begun().differences(mine.as_begun())
         if commits.manifest.chunk != first.manifest.chunk:
             differing.append(("chunk", first.manifest.chunk, commits.manifest.chunk))
         if differing:

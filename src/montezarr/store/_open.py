@@ -25,7 +25,7 @@ from montezarr.store._chunk_reader import ChunkReader
 from montezarr.store._codes import know_labels, with_text
 from montezarr.store._open_results import open_results
 from montezarr.store._results import RESULTS
-from montezarr.store._root import as_store_errors, checked_arrays, root_of
+from montezarr.store._root import as_store_errors, check_rooms, checked_arrays, root_of
 from montezarr.store._source import TIMEDELTAS
 from montezarr.store._where import location_of
 from montezarr.store.format import (
@@ -124,12 +124,13 @@ def open_location(location: ReadableLocation) -> xr.Dataset:
     if wrong is not None:  # paths can be read without it
         warnings.warn(wrong, MontezarrWarning, stacklevel=3)
     arrays = checked_arrays(location, document, info)
+    check_rooms(location, info, arrays)
     # Use the metadata in the root: those of all variables change with one rename.
     with as_store_errors(location):
         ds: xr.Dataset = xr.open_zarr(
             ChunkReader.of(location, text, as_read(document), arrays, info),
             consolidated=True,
-            chunks=_dask_chunks(arrays.values(), info["chunk"]),
+            chunks=_dask_chunks(arrays.values(), info["chunk"]) | info.get("rooms", {}),
             zarr_format=3,
             decode_timedelta=TIMEDELTAS,
         )

@@ -14,6 +14,7 @@ from montezarr.core.errors import ArgumentValueError, StoreError
 from montezarr.core.json import parse_json
 from montezarr.core.parameters import is_same_recipe, references
 from montezarr.execute import cores
+from montezarr.run._recorded import events_in
 from montezarr.store._digest import file_digest
 from montezarr.store._regenerate import compare_regenerated
 from montezarr.store._results import RESULTS
@@ -85,6 +86,7 @@ def rebuilt(location: ReadableLocation, ds: Any, process: Any, statistics: Any) 
         )
     constants = {k: _constant(location, k, v) for k, v in nodes.items() if _is_constant(v)}
     manifest = _manifest(document["attributes"], nodes, constants, ds, process, statistics)
+    manifest = manifest.with_rooms(info.get("rooms", {}))
     counts = info["n_paths"], info["target"], info["committed"], info["status"] == "complete"
     if manifest.files(*counts)["zarr.json"] != text:
         raise StoreError(
@@ -127,9 +129,11 @@ def _record(
     """
     manifest = commits.manifest
     n, before = manifest.paths_in(chunk, commits.target), shown - chunk * manifest.chunk
+    # Without a commit log nothing tells a piece that is lost from one that was never needed.
     files = {
-        array.key(chunk): _checksum(array, manifest, location, chunk) for array in manifest.arrays
-    }
+        key: _checksum(array, manifest, location, key)
+        for array in manifest.arrays for key in array.keys(chunk)
+    }  # fmt: skip
     good = {key: checksum for key, checksum in files.items() if checksum is not None}
     if len(good) < len(files):
         return None
@@ -137,10 +141,10 @@ def _record(
 
 
 def _checksum(
-    array: StoredArray, manifest: Manifest, location: ReadableLocation, chunk: int
+    array: StoredArray, manifest: Manifest, location: ReadableLocation, key: str
 ) -> Checksum | None:
     """Return size and digest of a file whose own checksum is right, else None."""
-    data = location.get(array.key(chunk), manifest.largest_file(array))
+    data = location.get(key, manifest.largest_file(array))
     if data is None:
         return None
     try:
@@ -174,7 +178,8 @@ def _manifest(
     if ds is None:
         attributes = {name: node["attributes"] for name, node in with_paths.items()}
         known = [constant for constant in constants.values() if constant is not None]
-        ds = as_described(drawn_again(bare, process), attributes, constants, known)
+        described = drawn_again(bare, process, _rooms(recipe, with_paths.values()))
+        ds = as_described(described, attributes, constants, known)
         process = None
         others = sorted(set(with_paths) - set(map(str, ds.data_vars)))
         if others:
@@ -183,6 +188,7 @@ def _manifest(
                 " the recipe, got None."
             )
     source = source_of(ds, process, list(with_paths), statistics, is_stored=True)
+    source = source.in_rooms(_rooms(recipe, with_paths.values()))
     source = replace(source, run=source.run.in_chunks(info["chunk"]))
     types = {v.name: v.dtype for v in source.schema.variables}
     found = _storage(with_paths, types)
@@ -200,6 +206,16 @@ def _manifest(
     if info["format"] < BESIDE:
         manifest = replace(manifest, x0=None)
     return replace(manifest, recipe=recipe, environment=environment())
+
+
+def _rooms(recipe: str, nodes: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the room for events by dimension that a store was begun with: that of its chunks."""
+    dims, rooms = events_in(parse_json(recipe)), dict[str, int]()
+    for node in nodes:
+        chunk = node["chunk_grid"]["configuration"]["chunk_shape"]
+        sizes = dict(zip(dims_of(node), chunk, strict=True))
+        rooms |= {dim: sizes[dim] for dim in dims if dim in sizes}
+    return rooms
 
 
 def _is_constant(node: Mapping[str, Any]) -> bool:

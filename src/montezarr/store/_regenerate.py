@@ -6,14 +6,24 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from montezarr.execute import windowed
 from montezarr.run.choose_backend import backend_of
 from montezarr.store._report import Problem
 from montezarr.store._source import source_in
 from montezarr.store._values import ChunkTaskItem, ChunkValues, items, span
-from montezarr.store.format import CommitState, Manifest, decode, encode_chunk, environment
+from montezarr.store.format import (
+    CommitState,
+    Manifest,
+    StoredArray,
+    decode,
+    encode_chunk,
+    environment,
+)
 from montezarr.store.locations import ReadableLocation
+
+NOTHING = frozenset[str]()
 
 Difference = tuple[str, int, float]
 """Key of a file, the number of values that differ, and the largest difference."""
@@ -28,10 +38,14 @@ class CompareTask:
         Draws the chunk.
     location : ReadableLocation
         The location of the store.
+    left_out : frozenset of str
+        Keys of pieces that were not written, since they are beyond the room of their time.
     """
 
-    def __init__(self, values: ChunkValues, location: ReadableLocation):
-        self.values, self.location = values, location
+    def __init__(
+        self, values: ChunkValues, location: ReadableLocation, left_out: frozenset[str] = NOTHING
+    ):
+        self.values, self.location, self.left_out = values, location, left_out
         self.__name__ = f"verify-{values.name}"  # its name on the dashboard
 
     def __call__(self, item: ChunkTaskItem) -> list[Difference]:
@@ -40,18 +54,29 @@ class CompareTask:
         drawn, _, _ = self.values.of(start, stop, x0)
         manifest, out = self.values.manifest, []
         for array, values in zip(manifest.arrays, drawn, strict=True):
-            key = array.key(chunk)
+            for key, rows in zip(array.keys(chunk), array.cut(values), strict=True):
+                found = self._difference(array, key, rows)
+                if found is not None:
+                    out.append(found)
+        return out
+
+    def _difference(self, array: StoredArray, key: str, values: NDArray[Any]) -> Difference | None:
+        """Return the difference of a file from values, if it is not only in its compression."""
+        manifest = self.values.manifest
+        here = manifest.storage.apply(values, np.dtype(array.dtype))
+        if key in self.left_out:  # its padding was not written, since there was no room for it
+            there = np.full(here.shape, array.fill, here.dtype)
+        else:
             data = self.location.get(key, manifest.largest_file(array)) or b""
             pieces, size, _ = encode_chunk(array, manifest.chunk, manifest.storage, values)
             if size == len(data) and b"".join(map(memoryview, pieces)) == data:
-                continue
-            there = decode(array, manifest.chunk, manifest.storage, data)[..., : stop - start]
-            here = manifest.storage.apply(values, np.dtype(array.dtype))
-            differing = ~((there == here) | ((there != there) & (here != here)))
-            if differing.any():  # else only their compression differs
-                a, b = there[differing].astype(float), here[differing].astype(float)
-                out.append((key, int(differing.sum()), float(np.max(np.abs(a - b)))))
-        return out
+                return None
+            there = decode(array, manifest.chunk, manifest.storage, data)[..., : values.shape[-1]]
+        differing = ~((there == here) | ((there != there) & (here != here)))
+        if not differing.any():
+            return None
+        a, b = there[differing].astype(float), here[differing].astype(float)
+        return key, int(differing.sum()), float(np.max(np.abs(a - b)))
 
 
 def compare_regenerated(
@@ -61,7 +86,8 @@ def compare_regenerated(
     # Statistics are not computed again; their files have checksums.
     manifest = replace(commits.manifest, statistics=None)
     source = source_in(manifest, manifest.first_path + commits.target, ds, process)
-    task = CompareTask(source.chunk_values(manifest), location)
+    left_out = frozenset(commits.left_out(chunks))
+    task = CompareTask(source.chunk_values(manifest), location, left_out)
     backend, mine = backend_of(source.run), environment()
     tasks = (
         item

@@ -66,6 +66,20 @@ def root_of(location: ReadableLocation) -> tuple[bytes, dict[str, Any]]:
     return found
 
 
+def check_rooms(
+    location: ReadableLocation, info: Mapping[str, Any], nodes: Mapping[str, Any]
+) -> None:
+    """Raise unless the room for events in a root is that of its arrays."""
+    sizes = [dict(zip(dims_of(node), node["shape"], strict=True)) for node in nodes.values()]
+    rooms = info.get("rooms", {})
+    good = isinstance(rooms, dict) and PATH not in rooms
+    if not good or any({s.get(dim, room) for s in sizes} != {room} for dim, room in rooms.items()):
+        raise StoreError(
+            f"path: expected arrays with the room for events that the root names, {rooms}, got"
+            f" others: {location}. Call montezarr.repair."
+        )
+
+
 def validated_nodes(
     location: ReadableLocation, document: Mapping[str, Any], info: Mapping[str, Any]
 ) -> dict[str, Any]:

@@ -90,6 +90,21 @@ class ChunkSource:
         """Return the function that draws the chunks of a store, by its manifest."""
         return ChunkValues(self.drawn(), self.stored, manifest)
 
+    def in_rooms(self, rooms: Mapping[str, int]) -> ChunkSource:
+        """Return the source with room for so many events, by dimension, where that is known.
+
+        It is not where variables are computed from paths, or statistics are taken of them: their
+        shapes follow from the Dataset.
+        """
+        run = self.run.with_rooms(rooms)
+        if run is self.run or self.values is not None or self.layout is not None:
+            return self
+        known = run.max_events
+        variables = tuple(
+            replace(v, shape=tuple(map(known.get, v.dims, v.shape))) for v in self.schema.variables
+        )
+        return replace(self, run=run, schema=replace(self.schema, variables=variables))
+
     def check_names(self, manifest: Manifest) -> None:
         """Raise if names of a new store would collide on some file system.
 
@@ -266,7 +281,7 @@ def source_in(
         run = source.run.in_chunks(manifest.chunk)
     else:
         raise too_many_paths(source.run, n_paths)
-    source = replace(source, run=run)
+    source = replace(source, run=run).in_rooms(rooms_in(manifest))
     mine = source.manifest(manifest.storage, manifest.first_path).with_constants(known)
     differing = manifest.differences(mine)
     if differing:
@@ -284,8 +299,13 @@ def made_again(manifest: Manifest, process: Any) -> xr.Dataset:
     return as_described(ds, attributes, names, manifest.constants)
 
 
-def drawn_again(manifest: Manifest, process: Any) -> xr.Dataset:
-    """Return the Dataset of the run of a store, by its recipe only."""
+def drawn_again(
+    manifest: Manifest, process: Any, rooms: Mapping[str, int] | None = None
+) -> xr.Dataset:
+    """Return the Dataset of the run of a store, by its recipe only.
+
+    The room for events, by dimension, is that of the stored arrays, unless it is given.
+    """
     if manifest.values is not None:
         raise value_error(
             "ds", "the Dataset that was written, since its variables are made by an expression",
@@ -295,17 +315,19 @@ def drawn_again(manifest: Manifest, process: Any) -> xr.Dataset:
     is_alive = process is None and run_of_recipe(manifest.fingerprint) is not None
     if manifest.x0 is not None and not is_alive:
         x0, n_paths = restore_initial_states(manifest.x0), states_in(manifest.x0)
-    run = Run.from_recipe(manifest.recipe, process, n_paths, x0=x0, max_events=_rooms_in(manifest))
+    if rooms is None:
+        rooms = rooms_in(manifest)
+    run = Run.from_recipe(manifest.recipe, process, n_paths, x0=x0, max_events=rooms)
     policies: Any = manifest.policies
     run = run.under(replace(run.policies, **policies))
     return to_dataset(run.in_chunks(manifest.chunk))
 
 
-def _rooms_in(manifest: Manifest) -> dict[str, int]:
+def rooms_in(manifest: Manifest) -> dict[str, int]:
     """Return the room for events by dimension, which the stored arrays have."""
     dims, rooms = events_in(manifest.recipe_dict), dict[str, int]()
     for array in manifest.arrays:
-        sizes = dict(zip(array.dims, array.with_paths(0), strict=True))
+        sizes = dict(zip(array.dims, array.whole(0), strict=True))
         rooms |= {dim: sizes[dim] for dim in dims if dim in sizes}
     return rooms
 

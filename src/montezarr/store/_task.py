@@ -48,11 +48,12 @@ class ChunkTask:
         arrays, state, report = self.values.of(start, stop, x0)
         files = {}
         for array, values in zip(self.manifest.arrays, arrays, strict=True):
-            pieces, size, found = encode_chunk(
-                array, self.manifest.chunk, self.manifest.storage, values
-            )
-            self.location.put(array.key(chunk), pieces, durable=self.durable, number=chunk)
-            files[array.key(chunk)] = size, found
+            for key, rows in zip(array.keys(chunk), array.cut(values), strict=True):
+                pieces, size, found = encode_chunk(
+                    array, self.manifest.chunk, self.manifest.storage, rows
+                )
+                self.location.put(key, pieces, durable=self.durable, number=chunk)
+                files[key] = size, found
         checksum = None
         if state is not None:
             self.location.put(f"{STATES}/{chunk}", [state], durable=self.durable, number=chunk)

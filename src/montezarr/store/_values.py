@@ -74,12 +74,13 @@ class ChunkValues:
 
     def _room(self, i: int, array: NDArray[Any], n: int) -> NDArray[Any]:
         array_of = self.manifest.arrays[i]
-        if array.shape[:-1] != array_of.shape:
+        if array.shape[:-1] != array_of.whole_shape:
             raise SamplerError(
-                f"{array_of.name}: expected the shape {array_of.shape}, got {array.shape[:-1]}",
+                f"{array_of.name}: expected the shape {array_of.whole_shape}, got"
+                f" {array.shape[:-1]}",
                 None, {}, "",
             )  # fmt: skip
-        return np.empty((*array_of.shape, n), array.dtype)
+        return np.empty((*array_of.whole_shape, n), array.dtype)
 
 
 def _slabs(low: int, arrays: Arrays, size: int) -> Iterator[tuple[int, Arrays]]:

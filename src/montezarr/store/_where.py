@@ -22,7 +22,9 @@ from montezarr.run._recipe import RECIPE_KEYS
 from montezarr.store.format import (
     BESIDE,
     COMMIT_LOG,
+    GROWN,
     MANIFEST,
+    PATH,
     RECIPE_ATTRIBUTE,
     STORE_ATTRIBUTE,
     STORE_PATHS_MAX,
@@ -193,6 +195,9 @@ def check_root(attributes: Mapping[str, Any], location: ReadableLocation) -> Non
         are_beside = bool(references(recipe, LARGE_PARAMETERS_MAX_BYTES))
         good = good and (not are_beside or int(found or 0) >= BESIDE)
         good = good and all(type(count) is int and count >= 0 for count in counts)
+        rooms = info.get("rooms", {})  # for events, where it has grown
+        good = good and all(type(n) is int and n > 0 for n in rooms.values())
+        good = good and PATH not in rooms and bool(rooms) == (found == GROWN)
         good = good and info["n_paths"] <= info["committed"] <= info["target"] <= STORE_PATHS_MAX
         good = (
             good and 0 < info["chunk"] <= STORE_PATHS_MAX and info["first_path"] <= STORE_PATHS_MAX

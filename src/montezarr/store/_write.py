@@ -14,12 +14,12 @@ from montezarr.execute.run_monitor import RunMonitor
 from montezarr.run import cost
 from montezarr.run.choose_backend import backend_of
 from montezarr.run.execution import OnProgress
-from montezarr.store._committed import check_same, drop_lost, in_chunks
+from montezarr.store._committed import as_stored, check_same, drop_lost
 from montezarr.store._estimate import check_store_room
 from montezarr.store._interrupt_handler import InterruptHandler
 from montezarr.store._open import open_location
 from montezarr.store._recipe_size import check_recipe_fits
-from montezarr.store._source import ChunkSource, source_of
+from montezarr.store._source import ChunkSource, rooms_in, source_of
 from montezarr.store._where import location_of, read_root
 from montezarr.store._writer import Writer
 from montezarr.store.format import CommitState, Storage
@@ -44,9 +44,11 @@ def write(
 
     Each task simulates one chunk, writes it whole, and is recorded in a commit log. If the run is
     killed at any moment, the same call resumes it, on any backend, and ends with the same bytes as
-    one that was never stopped: committed chunks are not drawn again. On SIGINT or SIGTERM running
-    tasks finish and are committed, and the call that resumes is printed; a second signal leaves at
-    once. Anything at `path` that is not a store of the same recipe is refused and left as it is.
+    one that was never stopped: committed chunks are not drawn again. A Dataset with more room for
+    events (``max_events``) goes on too, and the store has that room from then on. On SIGINT or
+    SIGTERM running tasks finish and are committed, and the call that resumes is printed; a second
+    signal leaves at once. Anything at `path` that is not a store of the same recipe is refused and
+    left as it is.
 
     Parameters
     ----------
@@ -121,7 +123,7 @@ def write(
     if commits is not None:
         commits.check(location)
         # The default chunk depends on the number of workers; a store keeps its own.
-        source = in_chunks(source, commits.manifest.chunk)
+        source = as_stored(source, commits.manifest)
     elif found is not None:
         raise StoreError(
             f"path: expected a commit log, got none: {location}. Call montezarr.repair."
@@ -139,10 +141,13 @@ def write(
     with RunMonitor("write", shown) as monitor, InterruptHandler() as stop, location.lock():
         # Read again under the lock: another writer may have committed more.
         commits = CommitState.read(location) or commits
+        source = as_stored(source, commits.manifest)  # or has made more room for events
+        manifest = source.manifest(manifest.storage, first)
         check_same(commits, manifest, target, location)
         writer = stop.writer = Writer(
             location, commits, durable, f"mz.write(ds, {str(location)!r})"
         )
+        writer.enlarge(rooms_in(manifest))
         complete_store(writer, source, stop, monitor, per_task)
     return open_location(location)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -172,6 +172,16 @@ class Writer:
             self._mend_commit_log()
             self.commits.target, self.commits.complete, self.commits.mending = target, None, None
             self._append({"target": target})
+
+    def enlarge(self, rooms: Mapping[str, int]) -> None:
+        """Make more room for events, by dimension; committed chunks stay as they are."""
+        larger = self.manifest.with_rooms(rooms)
+        if self.commits.end == 0 or larger.rooms == self.manifest.rooms:
+            return
+        with self._tidy():
+            self._mend_commit_log()
+            self.commits.manifest = larger
+            self._append({"rooms": larger.rooms})
 
     def run(
         self,

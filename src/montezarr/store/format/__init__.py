@@ -24,6 +24,7 @@ from montezarr.store.format._layout import (
 )
 from montezarr.store.format._manifest import (
     BESIDE,
+    GROWN,
     MANIFEST,
     MAX_BYTES,
     RECIPE_ATTRIBUTE,
@@ -48,6 +49,7 @@ from montezarr.store.format._storage import MANTISSA_BITS_OF, Storage
 __all__ = [
     "BESIDE",
     "COMMIT_LOG",
+    "GROWN",
     "MANIFEST",
     "MANTISSA_BITS_OF",
     "MAX_BYTES",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from montezarr.core.errors import StoreError
 from montezarr.core.json import load_object
-from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX
+from montezarr.core.tunables.limits import GRAPH_CHUNKS_MAX, MAX_EVENTS_MAX
 from montezarr.store.format import _commit_log, _parameters
 from montezarr.store.format._commit_log import COMMIT_LOG, Record
+from montezarr.store.format._layout import PATH
 from montezarr.store.format._manifest import MANIFEST, STORE_PATHS_MAX, Manifest
 from montezarr.store.locations import ReadableLocation, check_key
 
@@ -179,8 +180,8 @@ class CommitState:
     def _take(self, record: Record) -> None:
         if "chunk" in record:
             chunk, found = int(record["chunk"]), ChunkRecord.from_dict(record)
-            keys = {array.key(chunk) for array in self.manifest.arrays}
-            if chunk < 0 or not 0 < found.n <= self.manifest.chunk or found.files.keys() != keys:
+            good = self._are_files_of(chunk, found.files)
+            if chunk < 0 or not 0 < found.n <= self.manifest.chunk or not good:
                 raise ValueError(f"chunk {chunk}")
             self.put(chunk, found)
         elif "target" in record:
@@ -191,6 +192,12 @@ class CommitState:
             ):
                 raise ValueError(f"target {target}")
             self.target, self.complete, self.mending = target, None, None
+        elif "rooms" in record:
+            rooms = {str(dim): int(room) for dim, room in record["rooms"].items()}
+            known = {dim for array in self.manifest.arrays for dim in array.dims} - {PATH}
+            if not known.issuperset(rooms) or max(rooms.values(), default=1) > MAX_EVENTS_MAX:
+                raise ValueError(f"rooms {rooms}")
+            self.manifest = self.manifest.with_rooms(rooms)
         elif "mending" in record:
             self.mending = int(record["mending"])
         elif "environment" in record:
@@ -208,10 +215,23 @@ class CommitState:
         elif "complete" in record:
             self.complete, self.mending = int(record["complete"]), None
 
+    def _are_files_of(self, chunk: int, files: Mapping[str, Checksum]) -> bool:
+        """Return whether these are the files of a chunk; it has fewer pieces from before growth."""
+        left = set(files)
+        for array in self.manifest.arrays:
+            keys = array.keys(chunk)
+            there = sum(key in left for key in keys)
+            if not there or not left.issuperset(keys[:there]):
+                return False
+            left.difference_update(keys)
+        return not left
+
     def records(self) -> Iterator[Record]:
         """Yield the records of a complete store: in order, each once."""
         yield {"manifest": self.manifest.to_dict()}
         yield {"target": self.target}
+        if self.manifest.rooms:
+            yield {"rooms": self.manifest.rooms}
         if self.mending is not None:
             yield {"mending": self.mending}
         for found in self.environments[1:]:
@@ -274,9 +294,11 @@ class CommitState:
     def bytes_needed(self) -> int:
         """Return the uncompressed bytes of the missing chunks."""
         manifest = self.manifest
-        sizes = (manifest.chunk_file_bytes(array) for array in manifest.arrays)
-        plain = (a.chunk_bytes(manifest.chunk, manifest.storage) for a in manifest.arrays)
-        chunk = sum(p if size is None else size for size, p in zip(sizes, plain, strict=True))
+        chunk = 0
+        for array in manifest.arrays:
+            size = manifest.chunk_file_bytes(array)
+            plain = array.chunk_bytes(manifest.chunk, manifest.storage)
+            chunk += array.pieces * (plain if size is None else size)
         return len(self.missing()) * chunk
 
     def put(self, chunk: int, record: ChunkRecord) -> None:
@@ -299,6 +321,18 @@ class CommitState:
         while (record := self.chunks.get(self._whole)) is not None and record.n == size:
             self._whole += 1
         return self._whole * size + (0 if record is None else record.n)
+
+    def left_out(self, chunks: Iterable[int]) -> Iterator[str]:
+        """Yield the keys of pieces that chunks have not, written before the room for events grew.
+
+        They are padding: a reader has the fill value there.
+        """
+        if not self.manifest.rooms:
+            return
+        for chunk in chunks:
+            known = self.chunks[chunk].files
+            for array in self.manifest.arrays:
+                yield from (key for key in array.keys(chunk) if key not in known)
 
     def files(self) -> dict[str, Checksum]:
         """Return size and digest of all files that must agree with the commit log.

@@ -6,6 +6,7 @@ import gzip
 import io
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import google_crc32c
@@ -218,7 +219,8 @@ def decode(array: StoredArray, chunk: int, storage: Storage, data: bytes) -> NDA
         If the file is damaged.
     """
     key = array.key(0).removeprefix(f"{array.name}/")
-    document = as_json(bounded(array.metadata(chunk, chunk, storage)))
+    piece = replace(array, grown=None)  # each has the shape that the first one has
+    document = as_json(bounded(piece.metadata(chunk, chunk, storage)))
     objects = {"zarr.json": buffer_of(document), key: buffer_of(data)}
     source: Any = zarr.open_array(MemoryStore(objects), mode="r", zarr_format=3)
     return np.moveaxis(np.asarray(source[...]), array.axis, -1)

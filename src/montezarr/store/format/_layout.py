@@ -11,7 +11,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,9 +43,12 @@ NUMBERS = frozenset(
 """Data types that a store may have."""
 
 
-def chunk_key(name: str, dims: Iterable[str], chunk: int = 0) -> str:
-    """Return the key of a chunk of an array that is chunked only along the paths."""
-    return "/".join([name, "c", *(str(chunk) if dim == PATH else "0" for dim in dims)])
+def chunk_key(
+    name: str, dims: Iterable[str], chunk: int = 0, piece: int = 0, along: str | None = None
+) -> str:
+    """Return the key of a chunk along the paths, and of one of its pieces along the events."""
+    places = {PATH: chunk, along: piece}
+    return "/".join([name, "c", *(str(places.get(dim, 0)) for dim in dims)])
 
 
 def dims_of(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -119,6 +122,9 @@ class StoredArray:
     scenarios : tuple of str
         Dimensions of scenarios, each of which has an inner chunk of its own; none if all scenarios
         of a chunk are stored together.
+    grown : (str, int) or None
+        The dimension of events, and the room for these, once that has become larger than in
+        `shape`, which is that of a chunk: then a chunk has several pieces, each with a file.
     """
 
     name: str
@@ -128,6 +134,7 @@ class StoredArray:
     fill: float
     attributes: Mapping[str, Any]
     scenarios: tuple[str, ...] = ()
+    grown: tuple[str, int] | None = None
 
     @property
     def path_bytes(self) -> int:
@@ -139,9 +146,60 @@ class StoredArray:
         """Position of the dimension of the paths."""
         return self.dims.index(PATH)
 
-    def key(self, chunk: int) -> str:
-        """Return the key of a chunk."""
-        return chunk_key(self.name, self.dims, chunk)
+    @property
+    def pieces(self) -> int:
+        """Number of pieces of a chunk along the events."""
+        if self.grown is None:
+            return 1
+        dim, room = self.grown
+        return -(-room // self._size(dim))
+
+    def key(self, chunk: int, piece: int = 0) -> str:
+        """Return the key of a chunk, or of a piece of it."""
+        along = None if self.grown is None else self.grown[0]
+        return chunk_key(self.name, self.dims, chunk, piece, along)
+
+    def keys(self, chunk: int) -> list[str]:
+        """Return the keys of the pieces of a chunk."""
+        return [self.key(chunk, piece) for piece in range(self.pieces)]
+
+    def moved(self, key: str, chunk: int) -> str:
+        """Return the key of the same piece of another chunk."""
+        parts = key.split("/")
+        parts[2 + self.axis] = str(chunk)
+        return "/".join(parts)
+
+    def with_room(self, dim: str, room: int) -> StoredArray:
+        """Return the array with room for so many events, in the chunks that it has."""
+        is_new = dim in self.dims and room > self._size(dim)
+        return replace(self, grown=(dim, room)) if is_new else self
+
+    def _size(self, dim: str) -> int:
+        return self.with_paths(0)[self.dims.index(dim)]
+
+    def whole(self, n: int) -> list[int]:
+        """Return the shape for `n` paths, with all events."""
+        known = dict([self.grown] if self.grown else [])
+        sizes = zip(self.dims, self.with_paths(n), strict=True)
+        return [known.get(dim, size) for dim, size in sizes]
+
+    @property
+    def whole_shape(self) -> tuple[int, ...]:
+        """Sizes of the dimensions other than the paths, with all events."""
+        return tuple(size for i, size in enumerate(self.whole(0)) if i != self.axis)
+
+    def cut(self, values: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return the pieces of the values (other dimensions ..., paths) of a chunk, padded."""
+        if self.grown is None:
+            return [values]
+        others = [dim for dim in self.dims if dim != PATH]
+        axis = others.index(self.grown[0])
+        step, out = self.shape[axis], []
+        for low in range(0, self.grown[1], step):
+            part = values[(slice(None),) * axis + (slice(low, low + step),)]
+            lacking = [(0, step - part.shape[axis] if i == axis else 0) for i in range(part.ndim)]
+            out.append(np.pad(part, lacking, constant_values=self.fill))
+        return out
 
     def with_paths(self, n: int) -> list[int]:
         """Return the shape for `n` paths."""
@@ -218,7 +276,7 @@ class StoredArray:
                 "index_location": "end",
             }
             codecs = [{"name": "sharding_indexed", "configuration": configuration}]
-        return self._document(self.with_paths(n), self.chunk_shape(chunk, storage), codecs)
+        return self._document(self.whole(n), self.chunk_shape(chunk, storage), codecs)
 
     def part_metadata(self, shape: list[int], storage: Storage) -> dict[str, Any]:
         """Return the metadata of an array that is one (inner) chunk of a shape."""

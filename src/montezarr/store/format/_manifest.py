@@ -34,11 +34,12 @@ from montezarr.store.format._layout import (
 from montezarr.store.format._storage import Storage
 
 MANIFEST = "montezarr/manifest.json"
-STORE_FORMAT, BESIDE, SCENARIOS, TIMES = 2, 3, 4, 5
+STORE_FORMAT, BESIDE, SCENARIOS, TIMES, GROWN = 2, 3, 4, 5, 6
 """Of stores, of those with arrays beside the recipe, of those with an inner chunk for each
-scenario, and of those with inner chunks along the times: earlier versions cannot read these."""
+scenario, of those with inner chunks along the times, and of those whose room for events has grown:
+earlier versions cannot read these. The last one is that of a root; a manifest never changes."""
 
-FORMATS = (STORE_FORMAT, BESIDE, SCENARIOS, TIMES)
+FORMATS = (STORE_FORMAT, BESIDE, SCENARIOS, TIMES, GROWN)
 """All that this version reads."""
 
 STORE_ATTRIBUTE = "montezarr_store"
@@ -223,6 +224,30 @@ class Manifest:
         out: dict[str, Any] = parse_json(self.recipe)
         return out
 
+    @property
+    def rooms(self) -> dict[str, int]:
+        """The room for events by dimension, where it has grown."""
+        return dict(array.grown for array in self.arrays if array.grown is not None)
+
+    def with_rooms(self, rooms: Mapping[str, int]) -> Manifest:
+        """Return the manifest with room for so many events, in the chunks that it has."""
+        arrays = self.arrays
+        for dim, room in rooms.items():
+            arrays = tuple(array.with_room(dim, room) for array in arrays)
+        return replace(self, arrays=arrays)
+
+    def with_told_rooms(self, told: Any) -> Manifest | None:
+        """Return the manifest with the room for events that a root names; None if it is none."""
+        try:
+            found = self.as_begun().with_rooms(told)
+        except (TypeError, ValueError, AttributeError):
+            return None
+        return found if found.rooms == told else None
+
+    def as_begun(self) -> Manifest:
+        """Return the manifest with the room for events that the store was begun with."""
+        return replace(self, arrays=tuple(replace(a, grown=None) for a in self.arrays))
+
     def with_constants(self, known: Iterable[Constant]) -> Manifest:
         """Return the manifest with values and attributes of some constants as they were stored.
 
@@ -292,10 +317,12 @@ class Manifest:
     def _root(
         self, n: int, target: int, committed: int, complete: bool, nodes: Any
     ) -> dict[str, Any]:
+        rooms = self.rooms
         attributes: dict[str, Any] = {
             RECIPE_ATTRIBUTE: self.recipe,
-            STORE_ATTRIBUTE: {
-                "format": self.format,
+            STORE_ATTRIBUTE: ({"rooms": rooms} if rooms else {})
+            | {
+                "format": GROWN if rooms else self.format,
                 "status": "complete" if complete else "incomplete",
                 "n_paths": n,
                 "target": target,
@@ -329,6 +356,8 @@ class Manifest:
             data.pop("fingerprint", None)
             # They did not store initial states, whose digest is in the recipe.
             data.pop("x0", None)
+            for array, entry in zip(manifest.arrays, data["arrays"], strict=True):
+                entry["shape"] = list(array.whole_shape)
             data["arrays"] = {entry.pop("name"): entry for entry in data["arrays"]}
             data["constants"] = {entry.pop("name"): entry for entry in data["constants"]}
             sides.append(dict(_flat("", data)))

@@ -63,6 +63,10 @@ def check_chunks(
         info["chunk"] if dim == PATH else _whole(dim, max(1, size), part)
         for dim, size, part in zip(dims, shape, alone, strict=True)
     ]
+    for dim, room in info.get("rooms", {}).items():  # of which a chunk has a piece
+        at = dims.index(dim) if dim in dims else None
+        if at is not None and shape[at] == room and found[at] < room:
+            chunk[at] = found[at]
     counts = [size for dim, size in zip(dims, shape, strict=True) if dim == PATH]
     if list(found) != chunk or counts not in ([], [info["n_paths"]]):
         raise StoreError(
