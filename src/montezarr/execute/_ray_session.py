@@ -69,13 +69,14 @@ def _start(ray: Any, workers: int) -> None:
                 logging_level=logging.ERROR,
                 runtime_env={"env_vars": {**worker_environment(), "PYTHONPATH": _import_path()}},
             )
-            return
         except Exception as error:  # Ray has no class for this error
             with suppress(Exception):
                 ray.shutdown()
             end_failed_start(error)
             if is_last:
                 raise ray_no_start(error) from error
+        else:
+            return
 
 
 def leave_session(ray: Any, session: RaySession | None) -> None:
