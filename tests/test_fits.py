@@ -152,7 +152,8 @@ def test_every_estimate_lies_in_its_interval(kind, irregular):
     rng = np.random.default_rng(0)
     fits = 0
     for n in (3, 4, 8, 20, 100, 300):
-        for _ in range(6 if irregular else 20):
+        repeats = 6 if irregular else 20
+        for _ in range(repeats if n <= 20 else repeats // 3):  # those of short series are rough
             values = any_series(kind, n, rng) * 10.0 ** rng.integers(-8, 8)
             values = values + rng.choice([0.0, 1e3, -1e9])
             times = np.cumsum(np.exp(0.5 * rng.standard_normal(n + 1)))

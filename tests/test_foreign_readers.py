@@ -136,7 +136,7 @@ def stores(tmp_path_factory):
         ),
     }
     out = {}
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), mz.backend("synchronous"):
         warnings.simplefilter("ignore", mz.MaskedPathsWarning)
         for name, (ds, options) in kinds.items():
             out[name] = root / f"{name}.zarr", mz.write(ds, root / f"{name}.zarr", **options)

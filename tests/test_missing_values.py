@@ -28,6 +28,12 @@ def weather(rng):
     return values
 
 
+@pytest.fixture(scope="module", autouse=True)
+def here():
+    with mz.backend("synchronous"):
+        yield
+
+
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
     """A store of counts and one of labels, with the paths that are masked in each."""

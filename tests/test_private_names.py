@@ -59,9 +59,9 @@ def own_names(path):
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            if ast.unparse(node.value) in ("self", "cls"):
+            if getattr(node.value, "id", "") in ("self", "cls"):
                 found.add(node.attr)
-        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__slots__":
+        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__slots__":
             found |= set(ast.literal_eval(node.value))
     return {name for name in found if is_private(name)}
 
@@ -71,7 +71,7 @@ def private_uses(path):
     for node in ast.walk(trees()[path]):
         if isinstance(node, ast.Attribute) and is_private(node.attr):
             yield node.lineno, ast.unparse(node.value), node.attr
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in LOOK_UP:
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in LOOK_UP:
             name = node.args[1].value if isinstance(node.args[1], ast.Constant) else ""
             if is_private(str(name)):
                 yield node.lineno, ast.unparse(node.args[0]), name

@@ -1,3 +1,4 @@
+import functools
 import pickle
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,10 +21,12 @@ def scheme_of(kind, problem):
     return mz.Milstein(derivative=problem.derivative if kind == "milstein" else None)
 
 
-def pairs(problem, kind, n=N_PATHS):
+@functools.cache
+def pairs(problem, kind):
+    """Return the last states of both sides by number of steps: several tests look at them."""
     scheme = scheme_of(kind, problem)
-    draws = mz.Draws.of(seed=7, n=n)
-    return [problem.paths(scheme, T, draws) for T in STEPS]
+    draws = mz.Draws.of(seed=7, n=N_PATHS)
+    return [[x.copy() for x in problem.paths(scheme, T, draws)] for T in STEPS]
 
 
 def by_name(problem):

@@ -8,7 +8,7 @@ import slow_paths
 import xarray as xr
 
 import montezarr as mz
-from montezarr.core.stopwatch import Stopwatch
+from montezarr.core.stopwatch import CallTimes, Stopwatch
 from montezarr.run import Run, cost, first_path
 from montezarr.run.chunk_policy import paths_of_part
 
@@ -234,3 +234,14 @@ def test_other_load_on_the_machine_is_no_part_of_the_cost(monkeypatch):
     asleep = Stopwatch()
     times.wall, times.cpu = 6.0, 1.01
     assert asleep.seconds() == 1.0
+
+
+def test_a_call_that_was_held_up_makes_no_sampler_one_that_sleeps():
+    calls = CallTimes()
+    calls.add(0.5, 0.5, counts=False)
+    calls.add(0.001, 3.0)
+    assert calls.seconds == 0.001
+    calls.add(0.001, 4.0)
+    assert calls.seconds == 7.0  # most of them sleep
+    calls.add(0.001, 0.001)
+    assert calls.seconds == pytest.approx(0.003)

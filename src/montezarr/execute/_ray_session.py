@@ -60,7 +60,7 @@ def _start(ray: Any, workers: int) -> None:
     finds the files read.
     """
     for is_last in (False, True):
-        with _nothing_left(ray) as failed:
+        try:
             ray.init(
                 address="local",
                 num_cpus=workers,
@@ -69,23 +69,14 @@ def _start(ray: Any, workers: int) -> None:
                 logging_level=logging.ERROR,
                 runtime_env={"env_vars": {**worker_environment(), "PYTHONPATH": _import_path()}},
             )
-        if not failed:
+        except Exception as error:  # Ray has no class for this error
+            with suppress(Exception):
+                ray.shutdown()
+            end_failed_start(error)
+            if is_last:
+                raise ray_no_start(error) from error
+        else:
             return
-        if is_last:
-            raise ray_no_start(failed[0]) from failed[0]
-
-
-@contextmanager
-def _nothing_left(ray: Any) -> Iterator[list[Exception]]:
-    """End what a start that fails has started, and put its error into a list."""
-    failed: list[Exception] = []
-    try:
-        yield failed
-    except Exception as error:  # Ray has no class for this error
-        failed.append(error)
-        with suppress(Exception):
-            ray.shutdown()
-        end_failed_start(error)
 
 
 def leave_session(ray: Any, session: RaySession | None) -> None:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from montezarr.core.errors import SamplerError
-from montezarr.core.stopwatch import Stopwatch
+from montezarr.core.stopwatch import CallTimes, Stopwatch, seconds_of
 from montezarr.core.tunables.scheduling import (
     SAMPLER_TRIAL_SECONDS,
     SHORT_BLOCK_SECONDS,
@@ -50,22 +50,24 @@ def trial(item: tuple[Sampler, int, int, int, Any]) -> float | None:
     """
     sampler, step, together, limit, x0 = item
 
-    def draw(start: int, size: int) -> tuple[int, float]:
+    def draw(start: int, size: int, counts: bool = True) -> tuple[int, float]:
         stop = min(start + size, limit)
         watch = Stopwatch()
         sample_range(sampler, start, stop, None if x0 is None else x0[..., start:stop])
-        return stop, watch.seconds()
+        both = watch.cpu_and_wall()
+        calls.add(*both, counts=counts)
+        return stop, seconds_of(*both)
 
-    done, seconds, fastest, size = 0, 0.0, math.inf, step * together
+    done, calls, fastest, size = 0, CallTimes(), math.inf, step * together
     if step > 1 and not sampler.interface.takes_ranges:
         limit = min(limit, 2 * step)
     try:
         if together == 1:
-            draw(0, step)  # for compilers and caches
-        while done < limit and (done == 0 or seconds < SAMPLER_TRIAL_SECONDS):
+            draw(0, step, counts=False)  # for compilers and caches
+        while done < limit and (done == 0 or calls.seconds < SAMPLER_TRIAL_SECONDS):
             before = done
             done, took = draw(done, size)
-            seconds, fastest = seconds + took, min(fastest, took / (done - before))
+            fastest = min(fastest, took / (done - before))
             if step > 1 and took < SHORT_BLOCK_SECONDS:
                 size = step * SHORT_BLOCKS_AT_ONCE
             elif step > 1 and together == 1:
@@ -74,4 +76,4 @@ def trial(item: tuple[Sampler, int, int, int, Any]) -> float | None:
         pass  # use the paths drawn so far; the run itself reports the failure
     if not done:
         return None
-    return fastest if step > 1 else seconds / done
+    return fastest if step > 1 else calls.seconds / done

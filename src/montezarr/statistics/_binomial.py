@@ -161,8 +161,11 @@ def _log_whole(n: Array) -> Array:
 def _log_around(whole: Array, p: Array, k: Array, n: Array) -> Array:
     """Return the log of the second term's beta functions, a mixture concentrated around p."""
     r, q = 1.0 / MIXTURE_WIDTH, 1.0 - p
-    hits = _log_gamma(r * p + k) - _log_gamma(r * p)
-    return np.asarray(hits + _log_gamma(r * q + (n - k)) - _log_gamma(r * q) - whole)
+    # All four at once: for a few cells, calls cost more than arithmetic.
+    with_hits, hits, with_misses, misses = _log_gamma(
+        np.stack(np.broadcast_arrays(r * p + k, r * p, r * q + (n - k), r * q))
+    )
+    return np.asarray(with_hits - hits + with_misses - misses - whole)
 
 
 def _log_beta(a: Array, b: Array) -> Array:

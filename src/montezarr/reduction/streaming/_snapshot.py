@@ -149,27 +149,26 @@ def with_sequences(
     error, or to a mean whose largest value makes up more than `CARRIES` of the sum of squares, by
     `shares`: these have the ends -inf and inf. Of `paths`, values that are not finite do not count.
     """
-    lost = [int(v.max()) for name, v in ds.data_vars.items() if str(name).endswith("_nonfinite")]
+    found = {str(name): ds.variables[name] for name in ds.data_vars}
+    lost = [int(v.max()) for name, v in found.items() if name.endswith("_nonfinite")]
     counted = paths - max(lost, default=0)
     width = half_width(counted) if counted > 0 else math.nan
     ends: dict[str, Any] = {}
-    for name in ds.data_vars:
-        if f"{name}_se" not in ds.variables:
+    for name, variable in found.items():
+        if f"{name}_se" not in found:
             continue
-        value, error = ds.variables[name], ds.variables[f"{name}_se"]
+        # Arrays of NumPy: the results are many and small, and arithmetic of xarray costs more.
+        value, error = np.asarray(variable), np.asarray(found[f"{name}_se"])
         with np.errstate(over="ignore", invalid="ignore"):
-            is_carried = np.greater((shares or {}).get(str(name), 0.0), CARRIES)
+            is_carried = np.greater((shares or {}).get(name, 0.0), CARRIES)
             nothing = np.where(np.isnan(value), np.nan, np.inf)
-            half = (width * error).where((error > 0) & ~is_carried, nothing)
-            low, high = value - half, value + half
-        if name in (sequences or {}):
-            low, high = (
-                end.copy(data=np.where(np.isnan(known), end, known))
-                for end, known in zip((low, high), sequences[str(name)], strict=True)  # type: ignore[index]
-            )
-        for end, array in (("low", low), ("high", high)):
-            units = {"units": value.attrs["units"]} if "units" in value.attrs else {}
+            half = np.where((error > 0) & ~is_carried, width * error, nothing)
+            both = {"low": value - half, "high": value + half}
+        units = {"units": variable.attrs["units"]} if "units" in variable.attrs else {}
+        for i, (end, array) in enumerate(both.items()):
+            if name in (sequences or {}):
+                known = sequences[name][i]  # type: ignore[index]
+                array = np.where(np.isnan(known), array, known)
             label = f"{end} end of the 95 % confidence sequence, valid whenever one stops"
-            array.attrs = {"long_name": label, **units}
-            ends[f"{name}_cs_{end}"] = array
+            ends[f"{name}_cs_{end}"] = (variable.dims, array, {"long_name": label, **units})
     return ds.assign(ends)
