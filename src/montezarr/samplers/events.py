@@ -282,7 +282,7 @@ def of_process(
     SamplerError
         If there is no room for the events of a path.
     """
-    out, n = {}, len(counts)
+    out: dict[str, NDArray[Any]] = {}
     for variable in sampler.variables:
         if variable.has_events:
             if not variable.cuts and counts.max(initial=0) > variable.room:
@@ -291,15 +291,8 @@ def of_process(
             places = np.arange(variable.room).reshape(-1, *[1] * (array.ndim - 1))
             array[np.broadcast_to(places >= counts, array.shape)] = variable.masked
             out[variable.name] = array
-        elif variable.event_dim is None:
-            out[variable.name] = (counts > _any_room(sampler)).astype(variable.dtype)
-        else:
-            out[variable.name] = np.minimum(counts, _room(sampler, variable)).reshape(n)
-    return out
-
-
-def _any_room(sampler: Sampler) -> int:
-    return next(v.room for v in sampler.variables if v.has_events)
+    lengths = dict.fromkeys(out, counts.reshape(len(counts)))
+    return out | numbers_of(sampler, lengths, 0, None)
 
 
 # --- drawn by blocks ----------------------------------------------------------------------------
