@@ -31,6 +31,8 @@ TESTED = {
     "test_compiled_processes.py": "steps of processes",
     "test_events_on_grid.py": "events up to times",
     "test_path_streams.py": "streams of paths",
+    "test_stopping.py::test_scattered_draws_are_the_draws_of_these_paths": "draws of single paths",
+    "test_networks.py::test_python_and_compiled_code_give_the_same_bits": "events of networks",
     "test_compiled_loops.py::test_a_function_is_called_in_a_loop_and_its_paths_stay_bit_for_bit": (
         "rows of functions of a Generator"
     ),
@@ -41,6 +43,7 @@ LOOPS = (
     "montezarr.processes._kernels._draws",
     "montezarr.processes._kernels._uniforms",
     "montezarr.processes._kernels.diffusion",
+    "montezarr.processes._kernels.events",
     "montezarr.processes._kernels.heston",
     "montezarr.processes._kernels.markov_chain",
     "montezarr.processes._kernels.poisson",
@@ -48,6 +51,7 @@ LOOPS = (
     "montezarr.random.distributions._kernel",
     "montezarr.random.draws.kernel",
     "montezarr.random.draws.phases",
+    "montezarr.random.draws.scattered_kernel",
     "montezarr.random.path_states",
     "montezarr.run._grid_kernel",
     "montezarr.samplers._put",
