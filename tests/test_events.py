@@ -340,3 +340,35 @@ def test_plan_batches_and_stream_take_events():
     np.testing.assert_array_equal(np.concatenate(parts), right.n_arrivals)
     last = list(mz.stream(ds, "mean", until=mz.PathCount(N)))[-1]
     np.testing.assert_allclose(last.dataset.n_arrivals_mean, right.n_arrivals.mean())
+
+
+def test_a_masked_path_beside_padding_of_integers_is_written_and_averaged(tmp_path):
+    def codes(rng):
+        if rng.random() < 0.1:
+            raise ValueError("none")
+        return {"code": rng.integers(0, 5, rng.integers(0, 9))}
+
+    ds = mz.simulate(codes, 1500, seed=1, max_events={"event": 12}, dims={"code": ("event",)},
+                     on_error="mask")  # fmt: skip
+    whole = ds.compute()
+    code = whole.code.where(whole.code >= 0).values
+    assert whole.code.dtype == "int64"
+    assert np.isnan(code).all(1).sum() > 100
+    with pytest.warns(mz.MaskedPathsWarning):
+        found = mz.reduce(ds[["code"]], "mean").code_mean.values
+    np.testing.assert_allclose(found, np.nanmean(code, 0)[: len(found)], rtol=1e-12)
+    with pytest.warns(mz.MaskedPathsWarning):
+        stored = mz.write(ds, tmp_path / "a.zarr")
+    np.testing.assert_array_equal(stored.code.values, whole.code.values)
+
+
+@pytest.mark.parametrize("make", [mz.events_frame, mz.events_ragged])
+def test_a_table_of_events_that_were_cut_in_front_is_refused(make):
+    def arrivals(rng):
+        return rng.exponential(1.0, rng.integers(3, 9)).cumsum()
+
+    ds = mz.simulate(arrivals, 20, seed=1, max_events=9, dims={"x": ("event",)}).compute()
+    with pytest.raises(mz.ArgumentValueError, match="from the first on, along 'event'"):
+        make(ds.isel(event=slice(5, 9)))
+    first = make(ds.isel(event=slice(0, 3)))
+    assert len(first["x"]) == 60

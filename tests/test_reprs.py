@@ -108,9 +108,14 @@ def test_every_process_shows_its_equation_and_its_parameters(kind):
             assert line in text
         seen = read(process)
         assert kind.__name__ in seen
+        if isinstance(process, mz.ReactionNetwork):  # its parameters are in three mappings
+            for name, value in {**process.species, **process.parameters}.items():
+                assert f"{name} = {value}" in text
+            continue
         for name in process.to_dict().keys() - {"name"}:
             if getattr(process, name) is not None:
                 letter = {"mu": "μ", "sigma": "σ", "kappa": "κ", "theta": "θ", "xi": "ξ"}
+                letter |= {"beta": "β", "gamma": "γ"}
                 assert f"{letter.get(name, 'ρ' if name == 'rho' else name)} = " in text
 
 

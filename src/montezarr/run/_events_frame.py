@@ -96,7 +96,7 @@ def events_ragged(ds: xr.Dataset, dim: str | None = None) -> xr.Dataset:
     others = [n for n, v in ds.data_vars.items() if dims.isdisjoint(v.dims)]
     some = ds[[*others, *names]].compute()
     numbers = np.maximum(some[number.name].values, 0)
-    is_event = np.arange(ds.sizes[dim]) < numbers[:, np.newaxis]
+    is_event = _events_in(some, dim)
     found: dict[Any, Any] = {name: some[name].variable for name in others}
     found[number.name] = (PATH, numbers, number.attrs)
     for name in names:
@@ -119,6 +119,32 @@ def _stream_of(ds: Any, dim: Any) -> tuple[str, xr.DataArray, list[str]]:
     return dim, known[dim], names
 
 
+def _events_in(ds: xr.Dataset, dim: str) -> NDArray[np.bool_]:
+    """Return where events are, by scenarios, path and place; the rest is padding.
+
+    Raises
+    ------
+    ArgumentValueError
+        If padding stands where events should be: the Dataset was cut along the events.
+    """
+    number = numbers_in(ds)[dim]
+    is_event = np.arange(ds.sizes[dim]) < number.values[..., np.newaxis]
+    is_padding = is_event.copy()
+    for variable in (v for v in ds.data_vars.values() if dim in v.dims):
+        rows = variable.transpose(*number.dims, dim, ...).values
+        empty = (
+            np.isnan(rows) if rows.dtype.kind == "f" else rows == variable.attrs.get("masked_value")
+        )
+        is_padding &= empty.all(axis=tuple(range(is_padding.ndim, empty.ndim)))
+    if is_padding.any():
+        raise value_error(
+            "ds", f"paths with their events from the first on, along {dim!r}",
+            f"{int(is_padding.sum()):,} places without an event before the end of a path",
+            f"Take the table of all events, and select by its column {dim!r}.",
+        )  # fmt: skip
+    return is_event
+
+
 def columns_of(
     ds: xr.Dataset, dim: str, start: int, *, beside: bool = False
 ) -> dict[str, NDArray[Any]]:
@@ -127,7 +153,7 @@ def columns_of(
     With `beside`, variables of paths alone are repeated for every event of the path.
     """
     number = numbers_in(ds)[dim]
-    is_event = np.arange(ds.sizes[dim]) < number.values[..., np.newaxis]
+    is_event = _events_in(ds, dim)
     places = np.nonzero(is_event)
     out: dict[str, NDArray[Any]] = {}
     for own, place in zip(number.dims, places, strict=False):

@@ -58,11 +58,12 @@ class ChunkValues:
         report = FailureReport()
         for low, arrays, more in drawn.pieces(start, stop, x0, size):
             report += more
-            seen = drawn.seen(arrays, more, low)
+            is_drawn = drawn.chunk_function is None
+            seen = arrays if is_drawn and parts is None else drawn.seen(arrays, more, low)
             if parts is not None:
                 for at, slab in _slabs(low, seen, drawn.slab):
                     parts.add(at, slab)
-            chosen = [(arrays if drawn.chunk_function is None else seen)[i] for i in self.stored]
+            chosen = [(arrays if is_drawn else seen)[i] for i in self.stored]
             if len(chosen) and chosen[0].shape[-1] == n:
                 out = chosen
                 continue

@@ -365,11 +365,7 @@ def without_where(array: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.fl
     if not mask.any():
         return array
     place = np.broadcast_to(beside(mask, array), array.shape)
-    drawn = array.copy()
-    drawn[place] = 0  # any number that float64 can represent
-    out = as_float64(drawn)
-    out[place] = np.nan
-    return out
+    return _with_nan(array, place)
 
 
 def without_masked(arrays: Arrays, report: FailureReport, low: int) -> Arrays:
@@ -379,13 +375,14 @@ def without_masked(arrays: Arrays, report: FailureReport, low: int) -> Arrays:
 
 def without_paths(arrays: Arrays, masked: list[int]) -> Arrays:
     """Return values with NaN at the given positions of paths."""
-    return [_without(array, masked) for array in arrays] if masked else arrays
+    return [_with_nan(array, np.s_[..., masked]) for array in arrays] if masked else arrays
 
 
-def _without(array: NDArray[Any], paths: list[int]) -> NDArray[np.float64]:
-    """Return values with NaN in place of masked paths."""
+def _with_nan(array: NDArray[Any], place: Any) -> NDArray[np.float64]:
+    """Return values with NaN at a place; the number that stands for no event stays what it is."""
     drawn = array.copy()
-    drawn[..., paths] = 0  # any number that float64 can represent
-    out = as_float64(drawn)
-    out[..., paths] = np.nan
+    drawn[place] = 0  # any number that float64 can represent
+    is_signed = drawn.dtype.kind == "i"
+    out = as_float64(drawn, float(np.iinfo(drawn.dtype).min) if is_signed else None)
+    out[place] = np.nan
     return out
