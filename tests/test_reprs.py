@@ -101,7 +101,7 @@ def test_text_is_short_and_html_is_well_made(thing):
 
 @pytest.mark.parametrize("kind", built_in_processes().values(), ids=built_in_processes())
 def test_every_process_shows_its_equation_and_its_parameters(kind):
-    assert kind.equation
+    assert kind.equation or kind is mz.ReactionNetwork  # of which each has its own reactions
     for process in kind.examples():
         text = check_text(str(process))
         for line in kind.equation.splitlines():
