@@ -109,7 +109,7 @@ def test_every_process_shows_its_equation_and_its_parameters(kind):
         seen = read(process)
         assert kind.__name__ in seen
         if isinstance(process, mz.ReactionNetwork):  # its parameters are in three mappings
-            for name, value in {**process.species, **process.parameters}.items():
+            for name, value in (*process.species, *process.parameters):
                 assert f"{name} = {value}" in text
             continue
         for name in process.to_dict().keys() - {"name"}:
