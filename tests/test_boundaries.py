@@ -101,6 +101,36 @@ def test_paths_stay_between_and_do_not_depend_on_others(dtype: str) -> None:
     np.testing.assert_array_equal(stopped.x, whole)  # absorbed paths stay
 
 
+@pytest.mark.parametrize("bridges", [(True, True), (True, False), (False, False)])
+def test_a_path_that_is_absorbed_stays_between_two_boundaries(bridges: tuple[bool, bool]) -> None:
+    lower, upper = (mz.Absorbing(float(i), bridge=b) for i, b in enumerate(bridges))
+    for ends in ({"lower": lower, "upper": upper}, {"lower": lower, "upper": mz.Reflecting(1.0)}):
+        x = mz.simulate(brownian(**ends), 4000, T=16, dt=0.5, x0=0.5, seed=1).x.values
+        for level in [end.level for end in ends.values() if end.absorbs]:
+            before, after = x[:, :-1], x[:, 1:]
+            assert (before == level).any()
+            assert (after[before == level] == level).all()
+
+
+@pytest.mark.parametrize("dt", [0.02, 0.5, 8.0])
+def test_neither_of_two_boundaries_comes_first(dt: float) -> None:
+    for kind in (mz.Absorbing, mz.Reflecting):
+        ends = {"lower": kind(0.0, bridge=True), "upper": kind(1.0, bridge=True)}
+        x = mz.simulate(brownian(**ends), N, T=8, dt=dt, x0=0.5, seed=6).x.isel(time=-1).values
+        below, above = (x < 0.5).sum(), (x > 0.5).sum()
+        assert abs(below - above) < 4 * math.sqrt(below + above)
+
+
+def test_ruin_on_a_fine_grid_is_that_of_brownian_motion() -> None:
+    # P(1 before 0 from x) = x, and the mean time is x (1 - x).
+    ends = {"lower": mz.Absorbing(0.0, bridge=True), "upper": mz.Absorbing(1.0, bridge=True)}
+    rule, n = mz.Reaches(0.0) | mz.Reaches(1.0), 4000
+    ds = mz.simulate(brownian(**ends), n, T=400, dt=0.01, x0=0.3, seed=7, until=rule).compute()
+    assert bool(ds.stopped.all())
+    assert abs(float((ds.stopped_x == 1).mean()) - 0.3) < 4 * math.sqrt(0.21 / n)
+    assert abs(float(ds.stop_time.mean()) - 0.21 - 0.005) < 4 * float(ds.stop_time.std()) / n**0.5
+
+
 def test_bad_boundaries_are_typed_errors() -> None:
     for bad in (
         {"lower": 0.0}, {"upper": mz.Above(1)},

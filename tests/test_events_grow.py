@@ -101,6 +101,7 @@ def test_write_goes_on_with_more_room_and_keeps_what_is_committed(store, right):
     assert (store / "t/c/4/3").exists()
 
 
+@pytest.mark.slow
 def test_less_room_than_the_store_has_is_no_matter(store, right):
     mz.write(paths(), store)
     assert mz.write(paths(rooms=ROOM), store).sizes["arrival"] == 34
@@ -111,6 +112,11 @@ def test_extend_makes_room(store, right):
     found = mz.extend(store, N, max_events={"arrival": 34})
     assert dict(found.sizes) == dict(right.sizes)
     check(store, right)
+
+
+@pytest.mark.slow
+def test_extend_makes_room_again_and_never_less(store):
+    mz.write(paths(), store)
     wide = mz.extend(store, N + 500, max_events={"arrival": 50})
     check(store, paths(N + 500, {"arrival": 50, "departure": 40}).compute())
     assert wide.sizes["arrival"] == 50
@@ -120,6 +126,7 @@ def test_extend_makes_room(store, right):
         mz.extend(store, N + 500, max_events=100)
 
 
+@pytest.mark.slow
 def test_a_lost_piece_is_an_error_and_repaired_to_the_same_bytes(store, right):
     mz.write(paths(), store)
     for key in ("t/c/4/2", "mark/c/0/0"):
@@ -142,6 +149,7 @@ def test_a_piece_of_another_is_found(store):
     assert not mz.verify(store, 3).problems
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["montezarr/journal", "zarr.json"])
 def test_a_lost_log_or_root_is_made_again(store, right, lost):
     mz.write(paths(), store)
@@ -169,6 +177,7 @@ def test_a_writer_that_is_killed_before_it_publishes_the_room(store, right, monk
     check(store, right)
 
 
+@pytest.mark.slow
 def test_stores_of_different_room_are_merged(tmp_path, right):
     with pytest.raises(mz.SamplerError):
         mz.write(paths(rooms=ROOM), tmp_path / "b.zarr", paths=range(2048, N))
@@ -178,12 +187,13 @@ def test_stores_of_different_room_are_merged(tmp_path, right):
     check(tmp_path / "all.zarr", right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "storage",
     [
         mz.Storage(compression="zstd"),
-        pytest.param(mz.Storage(dtype="float32", inner_chunk=1024), marks=pytest.mark.slow),
-        pytest.param(mz.Storage(compression="gzip", inner_chunk=1024), marks=pytest.mark.slow),
+        mz.Storage(dtype="float32", inner_chunk=1024),
+        mz.Storage(compression="gzip", inner_chunk=1024),
     ],
 )
 def test_shards_and_compressed_chunks_grow(tmp_path, storage):
@@ -209,6 +219,7 @@ def root_of(store):
     return json.loads((store / "zarr.json").read_text())["attributes"]["montezarr_store"]
 
 
+@pytest.mark.slow
 def test_other_libraries_read_it(store, right):
     tensorstore = pytest.importorskip("tensorstore")
     mz.write(paths(), store)
@@ -228,7 +239,16 @@ def test_a_store_behind_another_interface_grows(tmp_path, right, monkeypatch):
     assert not mz.verify(there, 1).problems
 
 
-@pytest.mark.parametrize("rooms", [{"arrival": 33}, {"arrival": "x"}, [34], {"path": 9}, {}, None])
+@pytest.mark.parametrize(
+    "rooms",
+    [
+        {"arrival": 33},
+        *(
+            pytest.param(rooms, marks=pytest.mark.slow)
+            for rooms in ({"arrival": "x"}, [34], {"path": 9}, {}, None)
+        ),
+    ],
+)
 def test_a_root_with_other_room_is_refused(store, rooms):
     mz.write(paths(), store)
     document = json.loads((store / "zarr.json").read_text())

@@ -13,6 +13,8 @@ import xarray as xr
 
 import montezarr as mz
 from montezarr.core.errors import ArgumentTypeError, ArgumentValueError, ReplayError, SamplerError
+from montezarr.processes._built_in import built_in_processes
+from montezarr.processes.networks._network import NetworkProcess
 from montezarr.random.draws import Draws
 from montezarr.random.draws.scattered import ScatteredDraws
 from montezarr.run._run import Run
@@ -104,6 +106,14 @@ RUNS: dict[str, tuple[Any, dict[str, Any], Any, Any]] = {
         mz.BrownianMotion(), {"times": np.linspace(0, 3, T + 1) ** 2, "T": None, "dt": None},
         mz.Above(1.5), lambda t, v: v["x"] >= 1.5,
     ),
+    "a network": (
+        mz.ReactionNetwork(species={"A": 0}, reactions=["0 -> A @ 2", "A -> 0 @ 0.1"]), {},
+        mz.Above(8), lambda t, v: v["A"] >= 8,
+    ),
+    "a seasonal network": (
+        mz.ReactionNetwork(species={"A": 0}, reactions=["0 -> A @ 2 + sin(t)"]), {},
+        mz.Above(8), lambda t, v: v["A"] >= 8,
+    ),
     "a path each": (
         mz.BrownianMotion(), {"x0": np.linspace(-2, 2, N)}, mz.Outside(-1, 1),
         lambda t, v: abs(v["x"]) >= 1,
@@ -113,9 +123,17 @@ RUNS: dict[str, tuple[Any, dict[str, Any], Any, Any]] = {
 
 WITH_NAN = ("resumed", "resumed integers", "from the start", "a function of the path")
 
+QUICK = ("resumed", "from the start", "a function of the path", "a seasonal network", "a path each")
+
+
+def case(name: str, *more: str) -> Any:
+    """Return the parameters of a test of a run, which is slow unless the run is a quick one."""
+    return pytest.param(name, *more, marks=[] if name in QUICK else pytest.mark.slow)
+
 
 @pytest.mark.parametrize(
-    ("name", "after"), [*((name, "hold") for name in RUNS), *((name, "nan") for name in WITH_NAN)]
+    ("name", "after"),
+    [*(case(name, "hold") for name in RUNS), *(case(name, "nan") for name in WITH_NAN)],
 )
 def test_is_the_run_without_the_rule_until_it_stops(name: str, after: str) -> None:
     process, more, rule, holds = RUNS[name]
@@ -135,7 +153,60 @@ def test_is_the_run_without_the_rule_until_it_stops(name: str, after: str) -> No
     )
 
 
-@pytest.mark.parametrize("name", ["resumed", "from the start", "two variables", "a path each"])
+class LooksAtTheEnd(mz.Process):
+    """A bridge of a walk to 0 at the last time: its first times depend on the whole grid."""
+
+    def default_x0(self) -> float:
+        return 0.0
+
+    def sample(self, draws: Any, grid: Any, x0: Any) -> Any:
+        steps = draws.normal(range(grid.T))
+        walk = np.concatenate([np.zeros_like(steps[:1]), np.cumsum(steps, axis=0)])
+        return walk - np.linspace(0, 1, grid.T + 1)[:, None] * walk[-1]
+
+
+def test_a_process_of_a_user_is_given_the_whole_grid() -> None:
+    plain = mz.simulate(LooksAtTheEnd(), **LONG).compute()
+    found = mz.simulate(LooksAtTheEnd(), **LONG, until=mz.Above(8)).compute()
+    assert_same(found, stopped_by_hand(plain, lambda t, v: v["x"] >= 8))
+
+
+INTERVENTIONS = [
+    mz.ReactionNetwork(
+        species={"A": 3, "B": 0}, reactions=[f"0 -> A @ {rate}", "A -> B @ 0.3"], method=method,
+        interventions=["when t >= 1.5 + 0.1 * B after 2 set A = A + 5", "when A > 9 set A = 0"],
+    )
+    for rate, method in (("2 + sin(t)", "direct"), ("2", "direct"), ("2", "next_reaction"))
+]  # fmt: skip
+
+EXAMPLES = [
+    one for kind in built_in_processes().values() for one in kind.examples()
+    if not isinstance(one, NetworkProcess)  # one loop for all, which the above stand for
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("process", [
+    pytest.param(one, marks=pytest.mark.slow, id=f"{type(one).__name__}{i}")
+    for i, one in enumerate([*EXAMPLES, *INTERVENTIONS])
+])  # fmt: skip
+def test_a_part_of_the_grid_has_the_first_times_of_the_whole(process: Any) -> None:
+    try:
+        x0 = process.default_x0()
+    except ArgumentValueError:
+        x0 = 1.0 if len(process.variables) == 1 else np.ones(len(process.variables))
+    ds = mz.simulate(process, 40, T=600, dt=DT, x0=x0, seed=8)
+    sampler = Run.behind(ds).sampler
+    if sampler.in_times == "whole":
+        pytest.skip("always drawn whole")
+    whole = sample_range(sampler, 0, 40, None)
+    for last in (0, 17, 256):
+        for name, rows in sampler.first_times(0, 40, None, last).items():
+            np.testing.assert_array_equal(rows, whole[name][: last + 1])
+
+
+@pytest.mark.parametrize(
+    "name", [case(name) for name in ("resumed", "from the start", "two variables", "a path each")]
+)
 def test_any_range_kept_times_and_few_variables_have_the_same_bits(name: str) -> None:
     process, more, rule, _ = RUNS[name]
     arguments = {**LONG, **more, "until": rule}
@@ -187,16 +258,16 @@ def assert_equal_paths(a: xr.Dataset, b: xr.Dataset) -> None:
 
 
 def test_statistics_take_what_they_ask_for() -> None:
-    ds = mz.simulate(mz.BrownianMotion(), 5000, T=2000, dt=DT, seed=1, until=mz.Outside(-1, 1))
+    ds = mz.simulate(mz.BrownianMotion(), 2000, T=700, dt=0.02, seed=1, until=mz.Outside(-1, 1))
     with dask.config.set(scheduler="synchronous"):
         whole = ds.compute()
     some = mz.reduce(ds[["stop_time", "stopped_x"]], ["mean"])
     assert float(some.stop_time_mean) == float(mz.reduce(whole.stop_time, "mean").stop_time_mean)
     both = mz.reduce(ds, ["mean"])
     assert float(some.stopped_x_mean) == float(both.stopped_x_mean)
-    assert both.x_mean.sizes == {"time": 2001}
+    assert both.x_mean.sizes == {"time": 701}
     shares = mz.reduce((ds.stopped_x > 0) & (ds.stopped == 1), "mean")
-    assert abs(float(next(iter(shares.values()))) - 0.5) < 0.03
+    assert abs(float(next(iter(shares.values()))) - 0.5) < 0.05
 
 
 def test_stores_grow_verify_and_are_drawn_again(tmp_path: Any) -> None:
@@ -244,6 +315,7 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no variable": ({"until": mz.Above(1, variable="s")}, ArgumentValueError, "variable"),
     "after": ({"until": mz.Above(1), "after_stop": "zero"}, ArgumentValueError, "after_stop"),
     "a label": ({"until": mz.Reaches("storm")}, ArgumentValueError, "labels"),
+    "no until": ({"after_stop": "nan"}, ArgumentValueError, "after_stop: .* unless until"),
 }  # fmt: skip
 
 
@@ -299,7 +371,7 @@ def flat(t: float, x: Any) -> Any:
     return np.ones_like(x)
 
 
-@pytest.mark.parametrize("T", [200, 700])
+@pytest.mark.parametrize("T", [pytest.param(200, marks=pytest.mark.slow), 700])
 def test_policies_see_a_path_until_it_stops(T: int) -> None:
     process = mz.Diffusion(drift=explodes, diffusion=flat)
     arguments = {"n_paths": 200, "T": T, "x0": 0.0, "dt": DT, "seed": 2}

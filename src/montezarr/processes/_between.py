@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ BOUNDARY_SLOT = 1
 
 BoundedStep = Callable[[Rows, Rows, float, float, Coefficient], Rows]
 """Function (before, after, t, dt, diffusion) of the next step that returns the states after it."""
+
+End = tuple[Boundary, int, Any, Any]
+"""A boundary, its side, and variance and uniform numbers of a step for its bridge, or None."""
 
 
 def step_between(
@@ -46,12 +49,41 @@ def step_between(
         if any(uniforms is not None for _, _, uniforms in ends):
             b = evaluate_coefficient("diffusion", diffusion, t, before)
             variance = np.broadcast_to(b * b * dt, before.shape)
-        out = after
-        for end, side, uniforms in ends:
-            if uniforms is None:
-                out = end.bounded(before, out, side, None, None)
-            else:
-                out = end.bounded(before, out, side, variance, next(uniforms))
+        now: list[End] = [
+            (end, side, *((None, None) if uniforms is None else (variance, next(uniforms))))
+            for end, side, uniforms in ends
+        ]
+        out = _reflected([one for one in now if not one[0].absorbs], before, after)
+        out = _absorbed([one for one in now if one[0].absorbs], before, out)
         return np.clip(out, low, high)
 
     return bounded
+
+
+def _reflected(ends: Sequence[End], before: Rows, after: Rows) -> Rows:
+    """Return the states after a step, pushed back by the boundaries that reflect."""
+    found = [end.reflected(before, after, *rest) for end, *rest in ends]
+    if len(found) < 2:
+        return found[0] if found else after
+    first, second = found
+    both = first + second - after
+    return np.where(second == after, first, np.where(first == after, second, both))
+
+
+def _absorbed(ends: Sequence[End], before: Rows, after: Rows) -> Rows:
+    """Return the states after a step, with paths on the boundaries that absorb them.
+
+    A uniform number below the chance p of a boundary is uniform on [0, p) then, whatever happens at
+    the other one: so the smaller one of u / p decides between two, each with probability 1/2.
+    """
+    chances = [end.chance(before, after, side, variance) for end, side, variance, _ in ends]
+    numbers = [0.0 if uniform is None else uniform for *_, uniform in ends]
+    out, least = after, np.ones(np.shape(after))
+    for (end, *_), p, u in zip(ends, chances, numbers, strict=True):
+        with np.errstate(all="ignore"):  # where the chance is none
+            share = np.where(u < p, u / p, 1.0)
+        out, least = np.where(share < least, end.level, out), np.minimum(share, least)
+    if len(ends) == 2:  # a path that is on a boundary stays there
+        for end, side, *_ in ends:
+            out = np.where(side * (before - end.level) <= 0, end.level, out)
+    return out

@@ -69,7 +69,9 @@ class Diffusion(Process):
         Values of further arguments of the functions, by name; `with_parameters` changes them.
     lower, upper : Absorbing or Reflecting, optional
         Boundaries of a scalar equation with one noise: levels that paths do not pass. Those with a
-        bridge correct for what happens between the times of the grid, each by itself.
+        bridge correct for what happens between the times of the grid: exact for constant
+        coefficients with one boundary; with two, for b^2 dt well below the square of their
+        distance.
 
     Raises
     ------

@@ -90,6 +90,9 @@ def bind_arguments(
     rooms = check_max_events(max_events)
     cuts = check_choice("on_overflow", on_overflow, ("raise", "truncate")) == "truncate"
     check_choice("after_stop", after_stop, ("hold", "nan"))
+    if until is None and after_stop != "hold":
+        expected = "'hold', unless until= says when paths stop"
+        raise value_error("after_stop", expected, after_stop)
     varying = check_vary(vary, noise, n_paths)
     check_no_argument(varying, process)
     chosen, kind = choose_sampler(

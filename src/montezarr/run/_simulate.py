@@ -165,7 +165,7 @@ def simulate(
         ``stopped_x(path)``, the value of ``x`` at the stop, or else at the last time, tell the
         rest. Variables without times are those of the path without the rule.
     after_stop : {"hold", "nan"}
-        Whether variables keep their value after the stop, or are NaN.
+        Whether variables keep their value after the stop, or are NaN, which needs `until`.
     on_error : {"raise", "mask", "retry"}
         What to do about a path on which the sampler fails. "mask" sets it to NaN, or in an integer
         variable to the number in its attribute ``masked_value``; averages over the rest are then

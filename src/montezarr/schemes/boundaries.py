@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,10 @@ class Boundary(Value, ABC):
     level: float = field(metadata=checked(check_real))
     bridge: bool = field(default=False, kw_only=True, metadata=checked(check_bool))
 
-    @abstractmethod
-    def bounded(
-        self, before: Rows, after: Rows, side: int, variance: Rows | None, uniform: Rows | None
-    ) -> Rows:
-        """Return the states after a step, with the boundary in force.
+    absorbs: ClassVar[bool]
+
+    def chance(self, before: Rows, after: Rows, side: int, variance: Rows | None) -> Rows:
+        """Return the probability that each path is absorbed in a step, if the boundary absorbs.
 
         Parameters
         ----------
@@ -34,10 +33,24 @@ class Boundary(Value, ABC):
             States at both ends of the step.
         side : {1, -1}
             1 if paths stay above the level, -1 if they stay below it.
-        variance, uniform : array (n,), or None
-            For a bridge: squared diffusion coefficient times the length of the step, and uniform
-            numbers on [0, 1).
+        variance : array (n,), or None
+            For a bridge: squared diffusion coefficient times the length of the step.
         """
+        raise NotImplementedError
+
+    def reflected(
+        self, before: Rows, after: Rows, side: int, variance: Rows | None, uniform: Rows | None
+    ) -> Rows:
+        """Return the states after a step, pushed back, if the boundary reflects.
+
+        Parameters
+        ----------
+        before, after, side, variance
+            As for `chance`.
+        uniform : array (n,), or None
+            For a bridge: uniform numbers on [0, 1).
+        """
+        raise NotImplementedError
 
 
 @final
@@ -48,7 +61,10 @@ class Absorbing(Boundary):
     Without a bridge a path is absorbed where a step ends at the level or beyond. With one it is
     absorbed in any step from x to y, both before the level L, with the probability
     :math:`\exp(-2 (x - L)(y - L) / (b^2 dt))` that a Brownian bridge reaches the level. That is
-    exact for constant drift and diffusion b; else b is that of the beginning of the step.
+    exact for constant drift and diffusion b; else b is that of the beginning of the step. With
+    boundaries L < U at both ends it is so where :math:`b^2 dt` is well below :math:`(U - L)^2`,
+    since each is tested by itself; what both would absorb in one step goes to either with
+    probability 1/2.
 
     Parameters
     ----------
@@ -80,19 +96,19 @@ class Absorbing(Boundary):
     0.32
     """
 
+    absorbs: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         self.check_fields()
 
-    def bounded(
-        self, before: Rows, after: Rows, side: int, variance: Rows | None, uniform: Rows | None
-    ) -> Rows:
-        """Return the states after a step; see `Boundary.bounded`."""
+    def chance(self, before: Rows, after: Rows, side: int, variance: Rows | None) -> Rows:
+        """Return the probability that each path is absorbed in a step; see `Boundary.chance`."""
         near, far = side * (before - self.level), side * (after - self.level)
-        is_absorbed = (near <= 0) | (far <= 0)
-        if variance is not None and uniform is not None:
+        between: Any = 0.0
+        if variance is not None:
             with np.errstate(all="ignore"):  # a path that is absorbed already has any number
-                is_absorbed |= uniform < np.exp(-2 * near * far / variance)
-        return np.where(is_absorbed, self.level, after)
+                between = np.exp(-2 * near * far / variance)
+        return np.where((near <= 0) | (far <= 0), 1.0, between)
 
 
 @final
@@ -105,7 +121,8 @@ class Reflecting(Boundary):
     point of a Brownian bridge over the step lies beyond the level (Lépingle): that of a bridge from
     x to y is :math:`\tfrac12 (x + y - \sqrt{(y - x)^2 - 2 b^2 dt \ln U})`. That is exact for
     constant drift and diffusion b (Asmussen, Glynn and Pitman); else b is that of the beginning of
-    the step.
+    the step. With boundaries L < U at both ends it is so where :math:`b^2 dt` is well below
+    :math:`(U - L)^2`; where both reflect, the pushes of one step are added.
 
     Parameters
     ----------
@@ -139,13 +156,15 @@ class Reflecting(Boundary):
     0.5
     """
 
+    absorbs: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         self.check_fields()
 
-    def bounded(
+    def reflected(
         self, before: Rows, after: Rows, side: int, variance: Rows | None, uniform: Rows | None
     ) -> Rows:
-        """Return the states after a step; see `Boundary.bounded`."""
+        """Return the states after a step, pushed back; see `Boundary.reflected`."""
         near, far = side * (before - self.level), side * (after - self.level)
         if variance is None or uniform is None:
             return np.asarray(np.where(far < 0, self.level + side * -far, after))

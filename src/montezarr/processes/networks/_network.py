@@ -136,10 +136,11 @@ class NetworkProcess(Process):
         start = _of_all(x0.reshape(len(numbers.structure.species), -1), draws.n)
         values, step = _values(numbers, draws.n)
         key = [np.uint64(word) for word in draws.key]
+        end = float(grid.whole.times[-1])  # also of a part: windows of thinning begin with it
 
         def over(low: int, high: int) -> None:
             loop(
-                key[0], key[1], draws.start, low, high, grid.times, start, values, step,
+                key[0], key[1], draws.start, low, high, grid.times, end, start, values, step,
                 numbers.most, *out, failed,
             )  # fmt: skip
 
