@@ -212,12 +212,16 @@ FAILURES = [
     ("0 -> X @ 1 / (X - 5)", ["expected a finite sum, got inf"]),
     ("0 => X @ log(4 - X)", ["rate of '0 => X'", "got nan"]),
     ("0 -> X @ 1 / abs(t - 1)", ["expected a finite sum, got inf at t="]),
+    ("2 Y -> 0 @ 2 - k", ["rate of '2 Y -> 0'", ">= 0, got -1.0 at t=0", "Y=0"]),
 ]
 
 
 @pytest.mark.parametrize(
     ("reaction", "messages"),
-    [*FAILURES[:2], *(pytest.param(*case, marks=pytest.mark.slow) for case in FAILURES[2:])],
+    [
+        *FAILURES[:2], FAILURES[-1],
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in FAILURES[2:-1]),
+    ],
 )
 def test_a_failure_names_path_time_reaction_and_state(reaction, messages):
     network = mz.ReactionNetwork(
@@ -255,6 +259,22 @@ def test_the_lowest_path_that_fails_is_named():
 def test_initial_numbers_are_whole_and_not_negative(x0, message):
     with pytest.raises(ValueError, match=message):
         mz.simulate(SIR, n_paths=1, x0=x0, **RUN)
+
+
+def test_numbers_beyond_the_dtype_are_refused_at_the_start_and_named_when_they_grow():
+    growing = mz.ReactionNetwork(
+        species={"X": 0, "Y": 0}, reactions=["Y -> 0 @ 1", "0 -> 3000000000 X @ 1"]
+    )
+    run = {"n_paths": 20, "times": [0.0, 100.0], "seed": 1}
+    with pytest.raises(ValueError, match=r"x0\['X'\]: .* 0 to 2,147,483,647 \(dtype int32\)"):
+        mz.simulate(growing, x0={"X": 2**33, "Y": 0}, dtype="int32", **run)
+    assert mz.simulate(growing, **run).X.values[:, 1].min() > 2**31
+    with pytest.raises(SamplerError) as caught:
+        mz.simulate(growing, dtype="int32", **run).X.compute()
+    for part in ("path 0", "'0 -> 3000000000 X'", "2,147,483,647 (dtype int32), got 3000000000"):
+        assert part in str(caught.value)
+    with pytest.raises(SamplerError, match=r"up to 9,007,199,254,740,991 \(dtype int64\)"):
+        mz.simulate(growing, x0={"X": 2**53 - 9, "Y": 0}, **run).X.compute()
 
 
 # --- laws ----------------------------------------------------------------------------------------

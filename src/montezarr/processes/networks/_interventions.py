@@ -16,7 +16,7 @@ from montezarr.processes.networks._parser import Intervention
 WAITING = 64
 """Triggered interventions that may wait for their time, on a path."""
 
-VALUE, CROWD = 4.0, 5.0
+VALUE, CROWD = 5.0, 6.0
 """Kinds of failures: of a value that is set, of too many that wait."""
 
 
@@ -102,7 +102,7 @@ def _execute(source: Source, m: int, one: Intervention, executed: Callable[[int]
         source.add(f"n{i} = {source.of(tree) if one.late else f'new[pick, {i}]'}")
     for i, name in enumerate(names):
         if name in source.structure.species:
-            whole = f"n{i} >= 0.0 and n{i} == np.floor(n{i}) and n{i} < {2.0**53!r}"
+            whole = f"n{i} >= 0.0 and n{i} == np.floor(n{i}) and n{i} <= largest"
             source.fail_unless(whole, VALUE, m, f"n{i}")
         source.add(f"{source.place(name)} = n{i}")
     executed(m)

@@ -25,13 +25,12 @@ from montezarr.processes._per_path import checked_numbers, unknown_parameter
 from montezarr.processes.networks._direct import METHODS
 from montezarr.processes.networks._equations import equations_of, reaction_rows
 from montezarr.processes.networks._network import (
-    COUNT_MAX,
     EVENTS_MAX,
     NetworkProcess,
     Numbers,
     event_variables,
 )
-from montezarr.processes.networks._parser import RESERVED
+from montezarr.processes.networks._parser import COUNT_MAX, RESERVED
 from montezarr.processes.networks._structure import Structure, structure_of
 
 
@@ -294,9 +293,8 @@ def _check_species(value: Any) -> tuple[tuple[str, int], ...]:
     pairs = _pairs("species", value, "a mapping of names to initial numbers")
     if not pairs:
         raise value_error("species", "one species or more", value)
-    maximum = int(COUNT_MAX) - 1
     return tuple(
-        (name, check_int(f"species[{name!r}]", count, minimum=0, maximum=maximum))
+        (name, check_int(f"species[{name!r}]", count, minimum=0, maximum=COUNT_MAX))
         for name, count in pairs
     )
 
