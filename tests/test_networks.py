@@ -219,7 +219,8 @@ FAILURES = [
 @pytest.mark.parametrize(
     ("reaction", "messages"),
     [
-        *FAILURES[:2], FAILURES[-1],
+        *FAILURES[:2],
+        FAILURES[-1],
         *(pytest.param(*case, marks=pytest.mark.slow) for case in FAILURES[2:-1]),
     ],
 )

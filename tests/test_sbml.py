@@ -150,6 +150,24 @@ def test_what_is_not_supported_is_refused_by_its_name(changed, named, tmp_path):
     assert named in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [(("initialAmount=\"7\"", ""), "a finite initial amount of 't' in the model, got 'none'"),
+     (("initialAmount=\"7\"", "initialAmount=\"INF\""), "a finite initial amount of 't'")],
+)  # fmt: skip
+def test_an_initial_amount_that_is_no_number_is_refused_by_its_name(changed, message, tmp_path):
+    path = written(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").replace(*changed), encoding="utf-8")
+    with pytest.raises(ArgumentValueError, match=message):
+        mz.ReactionNetwork.from_sbml(path)
+
+
+def test_negative_and_long_numbers_keep_their_values(tmp_path):
+    law = "<apply><power/><cn>-3</cn><cn>2</cn></apply><cn>0.12345678901234566</cn>"
+    network = mz.ReactionNetwork.from_sbml(written(tmp_path, law=f"<apply><times/>{law}</apply>"))
+    assert network.reactions == ("1 A => 1 t_ @ (-3) ** 2 * 0.12345678901234566",)
+
+
 def test_a_file_that_is_no_sbml_is_refused(tmp_path):
     path = tmp_path / "model.xml"
     path.write_text("<sbml><model></sbml>", encoding="utf-8")

@@ -149,9 +149,18 @@ def product(*factors: Expression) -> Expression:
 
 
 def text_of(tree: Expression, outer: int = 0) -> str:
-    """Return the text of a tree, from which the parser makes it again."""
+    """Return the text of a tree, from which the parser makes one with the same values.
+
+    Parameters
+    ----------
+    tree : Expression
+        A tree; its numbers are not NaN.
+    outer : int
+        How tightly the operator around it binds.
+    """
     if isinstance(tree, Number):
-        return f"{tree.value:.17g}" if tree.value != round(tree.value, 12) else f"{tree.value:.12g}"
+        text = _digits(tree.value).removesuffix(".0")
+        return f"({text})" if text.startswith("-") and PREFIX["neg"] < outer else text
     if isinstance(tree, Name):
         return tree.name
     name, parts = tree.function, tree.arguments
@@ -168,13 +177,18 @@ def text_of(tree: Expression, outer: int = 0) -> str:
     return f"({text})" if level < outer else text
 
 
+def _digits(value: float) -> str:
+    """Return the shortest number that is read as a value, also an infinite one."""
+    return repr(float(value)).replace("inf", "1e999")
+
+
 def source_of(tree: Expression, place: Callable[[str], str]) -> str:
     """Return Python source of a tree, in which names stand for the places of their values.
 
     The source computes in float64, by operators and by the functions of `_functions`.
     """
     if isinstance(tree, Number):
-        return repr(tree.value)
+        return _digits(tree.value)
     if isinstance(tree, Name):
         return place(tree.name)
     name = tree.function

@@ -31,6 +31,12 @@ CONSTANTS = {"pi": 3.141592653589793}
 RESERVED = {*FUNCTIONS, *CONSTANTS, TIME, "and", "or", "not"}
 """Names that are no species and no parameter."""
 
+EVENT_NAMES = {"event", "event_time", "reaction", "n_events", "truncated"}
+"""Names of variables and the dimension of events: no species and no parameter beside them."""
+
+RUN_NAMES = {"x0", "dt"}
+"""Names that ``vary=`` of `simulate` takes as its own arguments: no parameters."""
+
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[^\W\d]\w*|∅)"
     r"|(?P<sign><->|->|=>|\*\*|<=|>=|==|!=|[-+*/^()<>,@:;=]))"

@@ -30,7 +30,7 @@ from montezarr.processes.networks._network import (
     Numbers,
     event_variables,
 )
-from montezarr.processes.networks._parser import COUNT_MAX, RESERVED
+from montezarr.processes.networks._parser import COUNT_MAX, EVENT_NAMES, RESERVED, RUN_NAMES
 from montezarr.processes.networks._structure import Structure, structure_of
 
 
@@ -130,13 +130,14 @@ class ReactionNetwork(NetworkProcess):
     max_events: int = EVENTS_MAX
 
     def __post_init__(self) -> None:
-        self.set_field("species", _check_species(self.species))
+        check_choice("output", self.output, ("grid", "events"))
+        named = EVENT_NAMES if self.output == "events" else set[str]()
+        self.set_field("species", _check_species(self.species, named))
         taken = dict.fromkeys((name for name, _ in self.species), "a species")
-        self.set_field("parameters", _check_parameters(self.parameters, taken))
+        self.set_field("parameters", _check_parameters(self.parameters, taken, named))
         self.set_field("reactions", _check_texts("reactions", self.reactions))
         self.set_field("interventions", _check_texts("interventions", self.interventions, 0))
         check_choice("method", self.method, METHODS)
-        check_choice("output", self.output, ("grid", "events"))
         self.set_field(
             "max_events", check_int("max_events", self.max_events, minimum=1, maximum=EVENTS_MAX)
         )
@@ -236,8 +237,9 @@ class ReactionNetwork(NetworkProcess):
         ArgumentTypeError, ArgumentValueError
             For an unknown name, or a value that is no finite number.
         """
-        for name in values:
+        for name, value in values.items():
             self._check_number(name)
+            check_real(name, value)
         return replace(self, parameters={**dict(self.parameters), **values})  # type: ignore[arg-type]
 
     def check_values(self, name: str, values: Any) -> Rows:
@@ -271,8 +273,8 @@ class ReactionNetwork(NetworkProcess):
         return Card(type(self).__name__, [*rows])
 
 
-def _pairs(name: str, value: Any, expected: str) -> list[tuple[Any, Any]]:
-    """Return the entries of a mapping, or of pairs as in JSON."""
+def _pairs(name: str, value: Any, expected: str, named: set[str]) -> list[tuple[Any, Any]]:
+    """Return the entries of a mapping, or of pairs as in JSON; some names mean something else."""
     try:
         entries = value.items() if isinstance(value, Mapping) else value
         pairs = [(key, entry) for key, entry in entries]
@@ -282,15 +284,15 @@ def _pairs(name: str, value: Any, expected: str) -> list[tuple[Any, Any]]:
     if not all(isinstance(key, str) for key in keys):
         raise type_error(name, expected, value)
     for key in keys:
-        if not key.isidentifier() or key in RESERVED or key in ("path", "time"):
+        if not key.isidentifier() or key in RESERVED | named | {"path", "time"}:
             raise value_error(name, "identifiers that mean nothing else", key)
     if len(set(keys)) < len(keys):
         raise value_error(name, "each name once", keys)
     return pairs
 
 
-def _check_species(value: Any) -> tuple[tuple[str, int], ...]:
-    pairs = _pairs("species", value, "a mapping of names to initial numbers")
+def _check_species(value: Any, named: set[str]) -> tuple[tuple[str, int], ...]:
+    pairs = _pairs("species", value, "a mapping of names to initial numbers", named)
     if not pairs:
         raise value_error("species", "one species or more", value)
     return tuple(
@@ -299,8 +301,11 @@ def _check_species(value: Any) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _check_parameters(value: Any, taken: Mapping[str, str]) -> tuple[tuple[str, Any], ...]:
-    pairs = _pairs("parameters", value, "a mapping of names to numbers or expressions")
+def _check_parameters(
+    value: Any, taken: Mapping[str, str], named: set[str]
+) -> tuple[tuple[str, Any], ...]:
+    expected = "a mapping of names to numbers or expressions"
+    pairs = _pairs("parameters", value, expected, named | RUN_NAMES)
     out: list[tuple[str, Any]] = []
     for name, entry in pairs:
         if name in taken:
