@@ -113,10 +113,11 @@ def random_text(choice, depth):
         return choice.choice(["A", "B", "t", "1", "2.5", "0.1"])
     inside = [random_text(choice, depth - 1) for _ in range(3)]
     return choice.choice([
-        "({0} + {1})", "{0} - ({1})", "{0} * {1}", "{0} / (1 + abs({1}))", "-{0}",
-        "({0}) ** 2", "abs({0}) ** {1}", "exp(-abs({0}))", "sin({0})", "cos({0} * {1})",
-        "min({0}, {1})", "max({0}, {1})", "where({0} > {1}, {1}, {2})", "tanh({0})",
-        "log(1 + abs({0}))", "sqrt(abs({0}))", "cosh(tanh({0}))", "floor({0})", "({0}) / ({1})",
+        "({0} + {1})", "{0} - ({1})", "{0} * {1}", "{0} / (1 + abs({1}))", "-{0}", "({0}) ** 2",
+        "({0}) ** 3", "({0}) ** 6", "({0}) ** 1.5", "abs({0}) ** {1}", "exp(-abs({0}))", "sin({0})",
+        "cos({0} * {1})", "min({0}, {1})", "max({0}, {1})", "where({0} > {1}, {1}, {2})",
+        "tanh({0})", "log(1 + abs({0}))", "sqrt(abs({0}))", "cosh(tanh({0}))", "floor({0})",
+        "({0}) / ({1})",
     ]).format(*inside)  # fmt: skip
 
 
@@ -211,7 +212,7 @@ def test_an_error_in_a_reaction_has_its_position(text, place, message):
         ("record", [], "one or more species"),
         ("method", "fastest", "method"),
         ("output", "both", "output"),
-        ("max_events", 0, "max_events"),
+        ("event_limit", 0, "event_limit"),
     ],
 )
 def test_what_is_wrong_in_a_network_is_named(field, value, message):

@@ -17,9 +17,9 @@ from montezarr.processes.networks._expressions import (
 )
 from montezarr.processes.networks._structure import Structure
 
-RATE, COUNT, MANY, LARGE = 1.0, 2.0, 3.0, 4.0
+RATE, COUNT, MANY, LARGE, BOUND = 1.0, 2.0, 3.0, 4.0, 5.0
 """Kinds of failures: of a rate, a negative number of molecules, too many events, a number of
-molecules that is too large."""
+molecules that is too large, a rate without a bound."""
 
 FAILURE = 4
 """Numbers of a failure before the state: its kind, reaction, time, rate."""

@@ -15,10 +15,10 @@ from montezarr.core.errors import ArgumentValueError
 from montezarr.processes._base import EventVariable, Process, Rows
 from montezarr.processes._per_path import check_lengths
 from montezarr.processes.networks import _loops
-from montezarr.processes.networks._code import COUNT, FAILURE, LARGE, RATE
+from montezarr.processes.networks._code import BOUND, COUNT, FAILURE, LARGE, RATE
 from montezarr.processes.networks._direct import event_source, grid_source
 from montezarr.processes.networks._expressions import text_of
-from montezarr.processes.networks._interventions import CROWD, VALUE, WAITING
+from montezarr.processes.networks._interventions import AT_ONCE, CROWD, ENDLESS, VALUE, WAITING
 from montezarr.processes.networks._parser import COUNT_MAX
 from montezarr.processes.networks._structure import Structure
 from montezarr.processes.time_grid import TimeGrid
@@ -148,8 +148,11 @@ class NetworkProcess(Process):
 
 
 def largest_count(dtype: Any) -> int:
-    """Return the largest number of molecules in a run whose numbers are of a dtype."""
-    return min(COUNT_MAX, int(np.iinfo(dtype).max))
+    """Return the largest number of molecules in a run whose numbers are of a dtype.
+
+    With events the run has the dtype of their times, and the numbers are int64.
+    """
+    return COUNT_MAX if np.dtype(dtype).kind == "f" else min(COUNT_MAX, int(np.iinfo(dtype).max))
 
 
 def event_variables(numbers: Numbers) -> tuple[EventVariable, ...]:
@@ -196,13 +199,19 @@ def _failure(numbers: Numbers, failed: Rows, dtype: Any) -> ArgumentValueError:
     at = f"at t={t:.6g} in the state {state}"
     if kind == RATE and reaction < 0:
         return ArgumentValueError(f"rates: expected a finite sum, got {rate!r} {at}.")
-    if kind in (RATE, COUNT, LARGE):
+    if kind in (RATE, COUNT, LARGE, BOUND):
         text = structure.reactions[int(reaction)].text
         if kind == LARGE:
             most = f"{largest_count(dtype):,} (dtype {dtype})"
             return ArgumentValueError(
                 f"reaction {text!r}: expected numbers of molecules up to {most}, got {rate:.17g}"
                 f" {at}."
+            )
+        if kind == BOUND:
+            return ArgumentValueError(
+                f"rate of {text!r}: expected a finite bound over the next moment, got {rate!r}"
+                f" {at}. It is infinite or undefined there, or has a form that cannot be bounded,"
+                " such as tan, or 1 / (1 + sin(t)), which divides by what may be 0."
             )
         if kind == RATE:
             return ArgumentValueError(f"rate of {text!r}: expected >= 0, got {rate!r} {at}.")
@@ -220,7 +229,12 @@ def _failure(numbers: Numbers, failed: Rows, dtype: Any) -> ArgumentValueError:
         return ArgumentValueError(
             f"interventions: expected at most {WAITING} that wait for their time, got more {at}."
         )
+    if kind == ENDLESS:
+        return ArgumentValueError(
+            f"interventions: expected at most {AT_ONCE:,} at one time, got more {at}. The last one"
+            f" is {structure.interventions[int(rate)].text!r}: do they set each other off?"
+        )
     return ArgumentValueError(
-        f"max_events: expected at most {numbers.most:,} events on a path, got more {at}. Pass a"
-        " larger max_events to the network if this is no explosion."
+        f"event_limit: expected at most {numbers.most:,} events on a path, got more {at}. Pass a"
+        " larger event_limit to the network if this is no explosion."
     )

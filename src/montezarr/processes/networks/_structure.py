@@ -22,7 +22,7 @@ from montezarr.processes.networks._expressions import (
     product,
     replaced,
     size_of,
-    turning_points,
+    with_time_alone,
 )
 from montezarr.processes.networks._parser import Intervention, Parser, Reaction
 
@@ -257,8 +257,8 @@ def _intervention(
     def plain(tree: Expression | None) -> Any:
         return None if tree is None else replaced(tree, definitions)
 
-    condition = plain(one.condition)
-    if turning_points(condition) is None:
+    condition = with_time_alone(plain(one.condition))
+    if condition is None:
         parser.fail(
             "comparisons of the time in the form 't >= 5'", len("when "), "another one",
             "The time must stand alone, times a number, or in a sum.",

@@ -85,8 +85,11 @@ class ReactionNetwork(NetworkProcess):
         ``from_start`` if a condition that is true at the start counts as turned, ``cancelled`` if
         nothing is done where it ends before the delay does, and ``late`` if the values are those
         after the delay. The time must be linear in a condition.
-    max_events : int
-        Events of a path at which it fails, since it explodes.
+    event_limit : int
+        Events that a path may have before it fails, since it explodes: reactions together with
+        times at which none happened (looked at where rates depend on the time, or cut short by an
+        intervention) and the first numbers of clocks; and as many interventions. The room of paths
+        of events is another number, ``max_events`` of `simulate`.
 
     Raises
     ------
@@ -127,7 +130,7 @@ class ReactionNetwork(NetworkProcess):
     output: str = "grid"
     record: tuple[str, ...] | None = None
     interventions: tuple[str, ...] = ()
-    max_events: int = EVENTS_MAX
+    event_limit: int = EVENTS_MAX
 
     def __post_init__(self) -> None:
         check_choice("output", self.output, ("grid", "events"))
@@ -139,7 +142,7 @@ class ReactionNetwork(NetworkProcess):
         self.set_field("interventions", _check_texts("interventions", self.interventions, 0))
         check_choice("method", self.method, METHODS)
         self.set_field(
-            "max_events", check_int("max_events", self.max_events, minimum=1, maximum=EVENTS_MAX)
+            "event_limit", check_int("event_limit", self.event_limit, minimum=1, maximum=EVENTS_MAX)
         )
         if self.record is not None:
             least = int(self.output == "grid")
@@ -204,7 +207,7 @@ class ReactionNetwork(NetworkProcess):
         names = [name for name, _ in self.species]
         kept = names if self.record is None else self.record
         places = tuple(map(names.index, kept))
-        return Numbers(self.structure, dict(self.parameters), places, self.max_events, self.method)
+        return Numbers(self.structure, dict(self.parameters), places, self.event_limit, self.method)
 
     @property
     def event_variables(self) -> tuple[EventVariable, ...]:
