@@ -10,7 +10,15 @@ import montezarr as mz
 from montezarr.core.errors import ArgumentTypeError, ArgumentValueError
 from montezarr.processes.networks._bounds import bounds_of
 from montezarr.processes.networks._code import Source
-from montezarr.processes.networks._expressions import source_of, text_of
+from montezarr.processes.networks._expressions import (
+    INFIX,
+    LOGICAL,
+    Name,
+    Number,
+    Operation,
+    source_of,
+    text_of,
+)
 from montezarr.processes.networks._functions import compiled_functions, python_functions
 from montezarr.processes.networks._parser import Parser
 from montezarr.processes.networks._structure import structure_of
@@ -63,15 +71,53 @@ def test_expressions_have_the_usual_order_of_operations(text, value):
     assert tree_of(text_of(tree)) == tree
 
 
+TWO_NUMBERS = [name for name in INFIX if name not in LOGICAL]
+COMPARISONS = [name for name in INFIX if name in LOGICAL and name not in ("and", "or")]
+
+
+def random_tree(choice, depth, is_number=True):
+    if not is_number:
+        if depth < 2:
+            name, parts = choice.choice(COMPARISONS), (True, True)
+        else:
+            name, parts = choice.choice([("and", (0, 0)), ("or", (0, 0)), ("not", (0,))])
+    elif depth <= 0:
+        number = choice.choice([3.0, 0.1, 1 / 3, 1e-20, 2.0**70, 0.1 + 1e-15, math.inf])
+        return choice.choice([Name("A"), Name("t"), Number(number), Number(-number)])
+    else:
+        name = choice.choice([*TWO_NUMBERS, "**", "neg", "neg", "abs", "max", "where"])
+        parts = {"neg": (1,), "abs": (1,), "where": (0, 1, 1)}.get(name, (1, 1))
+    return Operation(name, tuple(random_tree(choice, depth - 1, bool(part)) for part in parts))
+
+
+def as_read(tree):
+    """Return a tree as the parser makes it, in which a minus is an operation."""
+    if isinstance(tree, Number) and tree.value < 0:
+        return Operation("neg", (Number(-tree.value),))
+    if isinstance(tree, Operation):
+        return Operation(tree.function, tuple(map(as_read, tree.arguments)))
+    return tree
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_text_of_a_tree_is_read_as_the_tree(seed):
+    choice = random.Random(seed)
+    for _ in range(20):
+        tree = random_tree(choice, choice.randrange(6))
+        assert tree_of(text_of(tree)) == as_read(tree), text_of(tree)
+    assert value_of(tree_of("min(1e999, A)"), A=3.0) == 3.0
+
+
 def random_text(choice, depth):
     if depth == 0 or choice.random() < 0.15:
         return choice.choice(["A", "B", "t", "1", "2.5", "0.1"])
     inside = [random_text(choice, depth - 1) for _ in range(3)]
     return choice.choice([
-        "({0} + {1})", "{0} - ({1})", "{0} * {1}", "{0} / (1 + abs({1}))", "-{0}",
-        "({0}) ** 2", "abs({0}) ** {1}", "exp(-abs({0}))", "sin({0})", "cos({0} * {1})",
-        "min({0}, {1})", "max({0}, {1})", "where({0} > {1}, {1}, {2})", "tanh({0})",
-        "log(1 + abs({0}))", "sqrt(abs({0}))", "cosh(tanh({0}))", "floor({0})", "({0}) / ({1})",
+        "({0} + {1})", "{0} - ({1})", "{0} * {1}", "{0} / (1 + abs({1}))", "-{0}", "({0}) ** 2",
+        "({0}) ** 3", "({0}) ** 6", "({0}) ** 1.5", "abs({0}) ** {1}", "exp(-abs({0}))", "sin({0})",
+        "cos({0} * {1})", "min({0}, {1})", "max({0}, {1})", "where({0} > {1}, {1}, {2})",
+        "tanh({0})", "log(1 + abs({0}))", "sqrt(abs({0}))", "cosh(tanh({0}))", "floor({0})",
+        "({0}) / ({1})",
     ]).format(*inside)  # fmt: skip
 
 
@@ -122,6 +168,9 @@ def test_functions_have_the_same_bits_compiled_and_in_python(name):
         ("S I @ beta", 2, "expected '->', '=>' or '<->'"),
         ("2.5 S -> I @ 1", 0, "a whole number of molecules"),
         ("S + -> I @ 1", 4, "the name of a species"),
+        ("S -> 9223372036854775808 I @ 1", 5, "fewer than 2**53 molecules"),
+        ("0 -> 9007199254740991 I + I @ 1", 26, "fewer than 2**53 molecules in all"),
+        ("99 S + 2 I -> 0 @ 1", 3, "at most 100 molecules before '->'"),
         ("S -> I @ sun(3)", 9, "Did you mean 'sin'"),
         ("S => I @ S > 3", 9, "got a condition"),
         ("S => I @ 1 < S < 3", 15, "one comparison"),
@@ -151,6 +200,8 @@ def test_an_error_in_a_reaction_has_its_position(text, place, message):
         ("species", {}, "one species or more"),
         ("species", {"S": -1}, "from 0 to"),
         ("species", {"t": 1}, "mean nothing else"),
+        ("parameters", {"dt": 1.0}, "mean nothing else, got 'dt'"),
+        ("parameters", {"x0": 1.0}, "mean nothing else, got 'x0'"),
         ("species", [("S", 1), ("S", 2)], "each name once"),
         ("parameters", {"S": 1.0}, "names of their own"),
         ("parameters", {"beta": float("nan")}, "parameters['beta']"),
@@ -161,13 +212,30 @@ def test_an_error_in_a_reaction_has_its_position(text, place, message):
         ("record", [], "one or more species"),
         ("method", "fastest", "method"),
         ("output", "both", "output"),
-        ("max_events", 0, "max_events"),
+        ("event_limit", 0, "event_limit"),
     ],
 )
 def test_what_is_wrong_in_a_network_is_named(field, value, message):
     with pytest.raises(ArgumentValueError) as caught:
         mz.ReactionNetwork(**{**SIR, field: value})
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["reaction", "event", "event_time", "n_events", "truncated"])
+def test_names_of_variables_of_events_are_no_names_beside_them(name):
+    one = {"species": {name: 1}, "reactions": [f"{name} -> 0 @ 1"]}
+    assert mz.ReactionNetwork(**one).variables == (name,)
+    other = {"species": {"A": 1}, "reactions": [f"A -> 0 @ {name}"], "parameters": {name: 1.0}}
+    for arguments in (one, other):
+        with pytest.raises(ArgumentValueError, match=f"mean nothing else, got '{name}'"):
+            mz.ReactionNetwork(**arguments, output="events")
+
+
+def test_a_number_stays_a_number_in_a_copy_with_other_parameters():
+    network = mz.ReactionNetwork(**SIR)
+    assert dict(network.with_parameters(beta=3).parameters)["beta"] == 3.0
+    with pytest.raises(ArgumentTypeError, match="beta: expected a finite number, got '2 "):
+        network.with_parameters(beta="2 * gamma")
 
 
 @pytest.mark.parametrize(

@@ -211,17 +211,22 @@ FAILURES = [
     ("X -> 0 @ 1 - t", ["rate of 'X -> 0'", "got -", "at t="]),
     ("0 -> X @ 1 / (X - 5)", ["expected a finite sum, got inf"]),
     ("0 => X @ log(4 - X)", ["rate of '0 => X'", "got nan"]),
-    ("0 -> X @ 1 / abs(t - 1)", ["expected a finite sum, got inf at t="]),
+    ("0 -> X @ 1 / abs(t - 1)", ["rate of '0 -> X'", "a finite bound over the next", "inf at t="]),
+    ("2 Y -> 0 @ 2 - k", ["rate of '2 Y -> 0'", ">= 0, got -1.0 at t=0", "Y=0"]),
 ]
 
 
 @pytest.mark.parametrize(
     ("reaction", "messages"),
-    [*FAILURES[:2], *(pytest.param(*case, marks=pytest.mark.slow) for case in FAILURES[2:])],
+    [
+        *FAILURES[:2],
+        FAILURES[-1],
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in FAILURES[2:-1]),
+    ],
 )
 def test_a_failure_names_path_time_reaction_and_state(reaction, messages):
     network = mz.ReactionNetwork(
-        species={"X": 5, "Y": 0}, reactions=[reaction.replace("X0", "10")], max_events=5000,
+        species={"X": 5, "Y": 0}, reactions=[reaction.replace("X0", "10")], event_limit=5000,
         parameters={"k": 3.0},
     )  # fmt: skip
     with pytest.raises(SamplerError) as caught:
@@ -255,6 +260,36 @@ def test_the_lowest_path_that_fails_is_named():
 def test_initial_numbers_are_whole_and_not_negative(x0, message):
     with pytest.raises(ValueError, match=message):
         mz.simulate(SIR, n_paths=1, x0=x0, **RUN)
+
+
+def test_numbers_beyond_the_dtype_are_refused_at_the_start_and_named_when_they_grow():
+    growing = mz.ReactionNetwork(
+        species={"X": 0, "Y": 0}, reactions=["Y -> 0 @ 1", "0 -> 3000000000 X @ 1"]
+    )
+    run = {"n_paths": 20, "times": [0.0, 100.0], "seed": 1}
+    with pytest.raises(ValueError, match=r"x0\['X'\]: .* 0 to 2,147,483,647 \(dtype int32\)"):
+        mz.simulate(growing, x0={"X": 2**33, "Y": 0}, dtype="int32", **run)
+    assert mz.simulate(growing, **run).X.values[:, 1].min() > 2**31
+    with pytest.raises(SamplerError) as caught:
+        mz.simulate(growing, dtype="int32", **run).X.compute()
+    for part in ("path 0", "'0 -> 3000000000 X'", "2,147,483,647 (dtype int32), got 3000000000"):
+        assert part in str(caught.value)
+    with pytest.raises(SamplerError, match=r"up to 9,007,199,254,740,991 \(dtype int64\)"):
+        mz.simulate(growing, x0={"X": 2**53 - 9, "Y": 0}, **run).X.compute()
+
+
+@pytest.mark.slow
+def test_powers_of_the_time_are_rates():
+    network = mz.ReactionNetwork(
+        species={"X": 0, "Y": 0, "Z": 0}, parameters={"c": 0.5},
+        reactions=["0 -> X @ 1 + t**3", "0 -> Y @ 4 * t**0.5 + t**c", "0 -> Z @ (1 + sin(t))**3"],
+    )  # fmt: skip
+    ds = mz.simulate(network, n_paths=4000, times=[0.0, 3.0], seed=4)
+    t = np.linspace(0.0, 3.0, 30_001)
+    rates = {"X": 1 + t**3, "Y": 5 * t**0.5, "Z": (1 + np.sin(t)) ** 3}
+    for name, rate in rates.items():
+        mean = ((rate[1:] + rate[:-1]) / 2).sum() * t[1]
+        assert abs(ds[name].values[:, 1].mean() - mean) < 4 * np.sqrt(mean / 4000)
 
 
 # --- laws ----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from montezarr.processes.networks._expressions import (
     Number,
     Operation,
     names_in,
+    power_source,
 )
 
 RISING = {"exp", "log", "log10", "sqrt", "atan", "sinh", "tanh", "floor", "ceil", "asin"}
@@ -97,13 +98,14 @@ class _Bounding:
 
     def _power(self, exponent: Expression, parts: list[Bounds]) -> Bounds:
         x, y = parts
-        if isinstance(exponent, Number) and exponent.value in (2.0, 4.0):
-            low, high = self._abs(x)
-            power = f"f_power{int(exponent.value)}"
-            return self.kept(f"{power}({low})", f"{power}({high})")
+        number = exponent.value if isinstance(exponent, Number) else 0.0
+        if number > 0.0 and number % 1.0 == 0.0:  # rises from 0, or everywhere
+            low, high = x if number % 2.0 else self._abs(x)
+            return self.kept(*(power_source(exponent, end, y[0]) for end in (low, high)))
         low, high = self._of_corners([f"f_power({a}, {b})" for a in x for b in y])
+        defined = f"({x[0]} > 0.0 or ({x[0]} >= 0.0 and {y[0]} > 0.0))"
         return self.kept(
-            f"({low} if {x[0]} > 0.0 else -infinity)", f"({high} if {x[0]} > 0.0 else infinity)"
+            f"({low} if {defined} else -infinity)", f"({high} if {defined} else infinity)"
         )
 
     def _abs(self, x: Bounds) -> Bounds:

@@ -17,8 +17,9 @@ from montezarr.processes.networks._expressions import (
 )
 from montezarr.processes.networks._structure import Structure
 
-RATE, COUNT, MANY = 1.0, 2.0, 3.0
-"""Kinds of failures: of a rate, a negative number of molecules, too many events."""
+RATE, COUNT, MANY, LARGE, BOUND = 1.0, 2.0, 3.0, 4.0, 5.0
+"""Kinds of failures: of a rate, a negative number of molecules, too many events, a number of
+molecules that is too large, a rate without a bound."""
 
 FAILURE = 4
 """Numbers of a failure before the state: its kind, reaction, time, rate."""
@@ -81,11 +82,15 @@ class Source:
             self.fail_unless(f"a{r} >= 0.0", RATE, r, f"a{r}")
 
     def first_propensities(self) -> None:
-        """Compute all propensities at the start of a path, and check them."""
+        """Compute all propensities at the start of a path, and check them.
+
+        Of a sure one the rate constant is checked, since the propensity may be 0 at the start only.
+        """
         for r in range(len(self.structure.reactions)):
             self.propensity(r)
             if self.structure.is_sure[r]:
-                self.fail_unless(f"a{r} >= 0.0", RATE, r, f"a{r}")
+                self.add(f"rate = {self.of(self.structure.rate(r))}")
+                self.fail_unless("rate >= 0.0", RATE, r, "rate")
 
     def total(self) -> str:
         """Compute sums of propensities, in order; return the name of the sum of all."""
@@ -98,14 +103,16 @@ class Source:
 
     def update(self, r: int) -> None:
         """Change the state by a reaction."""
-        for i, change in enumerate(self.structure.changes[:, r].tolist()):
+        changes = self.structure.changes[:, r].tolist()
+        for i, change in enumerate(changes):
             if change:
                 sign = "+" if change > 0 else "-"
                 self.add(f"s{i} = s{i} {sign} {float(abs(change))!r}")
-        if not self.structure.is_sure[r]:
-            for i, change in enumerate(self.structure.changes[:, r].tolist()):
-                if change < 0:
-                    self.fail_unless(f"s{i} >= 0.0", COUNT, r, f"a{r}")
+        for i, change in enumerate(changes):
+            if change > 0:
+                self.fail_unless(f"s{i} <= largest", LARGE, r, f"s{i}")
+            elif change < 0 and not self.structure.is_sure[r]:
+                self.fail_unless(f"s{i} >= 0.0", COUNT, r, f"a{r}")
 
     def fire(self, r: int) -> None:
         """Change the state by a reaction, and the propensities that it affects."""

@@ -24,7 +24,9 @@ METHODS = ("direct", NEXT_REACTION)
 """Exact methods, by their names."""
 
 HEAD = """\
-def loop(key0, key1, first, low, high, times, end, x0, parameters, step, most, {out}, failed):
+def loop(
+    key0, key1, first, low, high, times, end, x0, parameters, step, most, largest, {out}, failed
+):
     waits, choices = np.empty({room}), np.empty({room})
     words = np.empty((2, {room}), np.uint64)
     last = len(times) - 1

@@ -26,7 +26,10 @@ FUNCTIONS = {
 }  # fmt: skip
 """Functions, and their number of arguments; ``where(condition, a, b)`` is as in NumPy."""
 
-LOGICAL = {"or", "and", "not", "<", "<=", ">", ">=", "==", "!="}
+COMPARISONS = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+"""Comparisons, and those with both sides times a negative number."""
+
+LOGICAL = {"or", "and", "not", *COMPARISONS}
 """Operations whose value is a condition."""
 
 
@@ -79,23 +82,36 @@ def size_of(tree: Expression) -> int:
     return size(tree)
 
 
-def turning_points(condition: Expression) -> tuple[Expression, ...] | None:
-    """Return the times at which a condition may turn while the state is fixed.
+def with_time_alone(condition: Expression) -> Expression | None:
+    """Return a condition in which the time stands alone in comparisons: ``t >= 5``.
 
-    None if the time is in it other than in comparisons that are linear in the time.
+    The time on the right is then the very number at which the comparison turns while the state is
+    fixed. None if the time is in the condition other than in comparisons that are linear in it.
     """
     if not any(name.name == TIME for name in names_in(condition)):
-        return ()
+        return condition
     assert isinstance(condition, Operation)
-    left, *rest = condition.arguments
-    if condition.function not in INFIX or condition.function in ("and", "or"):
-        parts = [turning_points(part) for part in condition.arguments]
-        found = [part for part in parts if part is not None]
-        return None if len(found) < len(parts) else tuple(point for part in found for point in part)
-    line = _line_in_time(Operation("-", (left, *rest)))
+    if condition.function not in COMPARISONS:
+        parts = [with_time_alone(part) for part in condition.arguments]
+        found = tuple(part for part in parts if part is not None)
+        return Operation(condition.function, found) if len(found) == len(parts) else None
+    line = _line_in_time(Operation("-", condition.arguments))
     if line is None or line[0] == 0.0:
         return None
-    return (Operation("/", (Operation("neg", (line[1],)), Number(line[0]))),)
+    slope, rest = line
+    function = COMPARISONS[condition.function] if slope < 0.0 else condition.function
+    point = Operation("/", (Operation("neg", (rest,)), Number(slope)))
+    return Operation(function, (Name(TIME), point))
+
+
+def turning_points(condition: Expression) -> Iterator[Expression]:
+    """Yield the times at which a condition may turn, in which the time stands alone."""
+    if isinstance(condition, Operation):
+        if condition.function in COMPARISONS and condition.arguments[0] == Name(TIME):
+            yield condition.arguments[1]
+        else:
+            for part in condition.arguments:
+                yield from turning_points(part)
 
 
 def _line_in_time(tree: Expression) -> tuple[float, Expression] | None:
@@ -149,9 +165,18 @@ def product(*factors: Expression) -> Expression:
 
 
 def text_of(tree: Expression, outer: int = 0) -> str:
-    """Return the text of a tree, from which the parser makes it again."""
+    """Return the text of a tree, from which the parser makes one with the same values.
+
+    Parameters
+    ----------
+    tree : Expression
+        A tree; its numbers are not NaN.
+    outer : int
+        How tightly the operator around it binds.
+    """
     if isinstance(tree, Number):
-        return f"{tree.value:.17g}" if tree.value != round(tree.value, 12) else f"{tree.value:.12g}"
+        text = _digits(tree.value).removesuffix(".0")
+        return f"({text})" if text.startswith("-") and PREFIX["neg"] < outer else text
     if isinstance(tree, Name):
         return tree.name
     name, parts = tree.function, tree.arguments
@@ -168,19 +193,24 @@ def text_of(tree: Expression, outer: int = 0) -> str:
     return f"({text})" if level < outer else text
 
 
+def _digits(value: float) -> str:
+    """Return the shortest number that is read as a value, also an infinite one."""
+    return repr(float(value)).replace("inf", "1e999")
+
+
 def source_of(tree: Expression, place: Callable[[str], str]) -> str:
     """Return Python source of a tree, in which names stand for the places of their values.
 
     The source computes in float64, by operators and by the functions of `_functions`.
     """
     if isinstance(tree, Number):
-        return repr(tree.value)
+        return _digits(tree.value)
     if isinstance(tree, Name):
         return place(tree.name)
     name = tree.function
     parts = [source_of(argument, place) for argument in tree.arguments]
     if name == "**":
-        return _power(tree.arguments[1], parts)
+        return power_source(tree.arguments[1], *parts)
     if name in ("or", "and"):
         return f"({parts[0]} {name} {parts[1]})"
     if name in INFIX:
@@ -192,9 +222,12 @@ def source_of(tree: Expression, place: Callable[[str], str]) -> str:
     return f"f_{name}({', '.join(parts)})"
 
 
-def _power(exponent: Expression, parts: list[str]) -> str:
-    """Return a power: of a small whole exponent as a product, which rounds alike everywhere."""
+def power_source(exponent: Expression, base: str, power: str) -> str:
+    """Return the source of a power, of those of its parts.
+
+    Of a small whole exponent it is a product, which rounds alike everywhere.
+    """
     whole = exponent.value if isinstance(exponent, Number) else 0.0
     if whole in (2.0, 3.0, 4.0):
-        return f"f_power{int(whole)}({parts[0]})"
-    return f"f_power({parts[0]}, {parts[1]})"
+        return f"f_power{int(whole)}({base})"
+    return f"f_power({base}, {power})"

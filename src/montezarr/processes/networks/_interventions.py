@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from montezarr.processes.networks._code import Source
+from montezarr.processes.networks._code import MANY, Source
 from montezarr.processes.networks._expressions import turning_points
 from montezarr.processes.networks._parser import Intervention
 
 WAITING = 64
 """Triggered interventions that may wait for their time, on a path."""
 
-VALUE, CROWD = 4.0, 5.0
-"""Kinds of failures: of a value that is set, of too many that wait."""
+AT_ONCE = 10_000
+"""Interventions that may be executed at one time, on a path."""
+
+VALUE, CROWD, ENDLESS = 6.0, 7.0, 8.0
+"""Kinds of failures: of a value that is set, of too many that wait, of too many at one time."""
 
 
 def declare(source: Source) -> None:
@@ -31,7 +34,7 @@ def declare(source: Source) -> None:
 
 def begin(source: Source) -> None:
     """Add what a path knows of conditions at its start."""
-    source.add("waiting, stop = 0, end")
+    source.add("waiting, done, stop = 0, 0, end")
     for m, one in enumerate(source.structure.interventions):
         source.add(f"u{m} = {not one.from_start}")
 
@@ -39,6 +42,7 @@ def begin(source: Source) -> None:
 def settle(source: Source, executed: Callable[[int], None]) -> None:
     """Add lines that trigger and execute what is due, and say when to look again: ``stop``."""
     structure = source.structure
+    source.add("at_once = 0")
     with source.block("while True:"):
         for m, one in enumerate(structure.interventions):
             _trigger(source, m, one)
@@ -53,7 +57,9 @@ def settle(source: Source, executed: Callable[[int], None]) -> None:
                 source.add("pick, best = q, rank")
         with source.block("if pick < 0:"):
             source.add("break")
-        source.add("one = which_one[pick]")
+        source.add("one, at_once, done = which_one[pick], at_once + 1, done + 1")
+        source.fail_unless(f"at_once <= {AT_ONCE}", ENDLESS, -1, "float(one)")
+        source.fail_unless("done <= most", MANY, -1, "0.0")
         for m, one in enumerate(structure.interventions):
             with source.block(f"if one == {m}:"):
                 _execute(source, m, one, executed)
@@ -102,7 +108,7 @@ def _execute(source: Source, m: int, one: Intervention, executed: Callable[[int]
         source.add(f"n{i} = {source.of(tree) if one.late else f'new[pick, {i}]'}")
     for i, name in enumerate(names):
         if name in source.structure.species:
-            whole = f"n{i} >= 0.0 and n{i} == np.floor(n{i}) and n{i} < {2.0**53!r}"
+            whole = f"n{i} >= 0.0 and n{i} == np.floor(n{i}) and n{i} <= largest"
             source.fail_unless(whole, VALUE, m, f"n{i}")
         source.add(f"{source.place(name)} = n{i}")
     executed(m)
@@ -112,7 +118,7 @@ def _next_look(source: Source) -> None:
     """Add the next time at which a condition may turn, or something is due."""
     source.add("stop = infinity")
     for one in source.structure.interventions:
-        for point in turning_points(one.condition) or ():
+        for point in turning_points(one.condition):
             source.add(f"at = {source.of(point)}")
             with source.block("if at > t:"):
                 source.add("stop = f_min(stop, at)")

@@ -15,10 +15,11 @@ from montezarr.core.errors import ArgumentValueError
 from montezarr.processes._base import EventVariable, Process, Rows
 from montezarr.processes._per_path import check_lengths
 from montezarr.processes.networks import _loops
-from montezarr.processes.networks._code import COUNT, FAILURE, RATE
+from montezarr.processes.networks._code import BOUND, COUNT, FAILURE, LARGE, RATE
 from montezarr.processes.networks._direct import event_source, grid_source
 from montezarr.processes.networks._expressions import text_of
-from montezarr.processes.networks._interventions import CROWD, VALUE, WAITING
+from montezarr.processes.networks._interventions import AT_ONCE, CROWD, ENDLESS, VALUE, WAITING
+from montezarr.processes.networks._parser import COUNT_MAX
 from montezarr.processes.networks._structure import Structure
 from montezarr.processes.time_grid import TimeGrid
 from montezarr.random.draws import Draws
@@ -29,9 +30,6 @@ REACTION_DTYPE = "int16"
 EVENTS_MAX = 2**32 - 1
 """Events of a path that have random numbers of their own."""
 
-COUNT_MAX = 2.0**53
-"""Numbers of molecules are below it: the loops count in float64."""
-
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
@@ -41,8 +39,6 @@ class Numbers:
     ----------
     structure : Structure
         Species and reactions.
-    labels : tuple of str
-        The text of each reaction, for messages.
     parameters : dict of str to number or array (n,)
         Values, some of which may differ from path to path.
     kept : tuple of int
@@ -88,16 +84,17 @@ class NetworkProcess(Process):
         Raises
         ------
         ArgumentTypeError, ArgumentValueError
-            If they are not whole numbers >= 0 below 2**53, one for each species.
+            If they are not whole numbers >= 0, below 2**53 and in the range of `dtype`, one for
+            each species.
         """
         state = Process.check_x0(self, x0, "float64")
-        names = self.state_names
+        names, largest = self.state_names, largest_count(dtype)
         for name, row in zip(names, state.reshape(len(names), -1), strict=True):
-            wrong = ~((row >= 0) & (row < COUNT_MAX) & (row == np.floor(row)))
+            wrong = ~((row >= 0) & (row <= largest) & (row == np.floor(row)))
             if wrong.any():
                 where = f"x0[{name!r}]" if len(names) > 1 else "x0"
                 at = int(wrong.argmax())
-                expected = "a number of molecules, whole and >= 0"
+                expected = f"a whole number of molecules from 0 to {largest:,} (dtype {dtype})"
                 raise value_error(where, expected, float(row[at]))
         return state.astype(dtype)
 
@@ -106,7 +103,7 @@ class NetworkProcess(Process):
         numbers = self.numbers
         out = buffers.recycled_empty((len(numbers.kept), grid.T + 1, draws.n), x0.dtype)
         text = grid_source(numbers.structure, numbers.kept, numbers.method)
-        self._run(text, numbers, draws, grid, x0, (out,))
+        self._run(text, numbers, draws, grid, x0, (out,), out.dtype)
         return out[0] if len(numbers.kept) == 1 else out
 
     def sample_events(
@@ -121,14 +118,14 @@ class NetworkProcess(Process):
         out = buffers.recycled_empty((len(numbers.kept), room, draws.n), "int64")
         counts = np.zeros(draws.n, np.int64)
         text = event_source(numbers.structure, numbers.kept, numbers.method)
-        self._run(text, numbers, draws, grid, x0, (when, which, out, counts))
+        self._run(text, numbers, draws, grid, x0, (when, which, out, counts), out.dtype)
         return dict(zip(names, (when, which, *out), strict=True)), counts
 
     def _run(
         self, text: str, numbers: Numbers, draws: Draws, grid: TimeGrid, x0: Rows,
-        out: tuple[Rows, ...],
+        out: tuple[Rows, ...], dtype: Any,
     ) -> None:  # fmt: skip
-        """Run the loop of a source over all paths, into arrays."""
+        """Run the loop of a source over all paths, into arrays; numbers are of a dtype."""
         check_lengths(self.arrays_per_path(), draws.n)
         failed = np.zeros(FAILURE + len(numbers.structure.species))
         is_compiled = draws.implementation == "kernel"
@@ -137,17 +134,26 @@ class NetworkProcess(Process):
         values, step = _values(numbers, draws.n)
         key = [np.uint64(word) for word in draws.key]
         end = float(grid.whole.times[-1])  # also of a part: windows of thinning begin with it
+        largest = float(largest_count(dtype))
 
         def over(low: int, high: int) -> None:
             loop(
                 key[0], key[1], draws.start, low, high, grid.times, end, start, values, step,
-                numbers.most, *out, failed,
+                numbers.most, largest, *out, failed,
             )  # fmt: skip
 
         with np.errstate(all="ignore"):
             _loops.run(over, draws.n, failed)
         if failed[0]:
-            raise _failure(numbers, failed)
+            raise _failure(numbers, failed, dtype)
+
+
+def largest_count(dtype: Any) -> int:
+    """Return the largest number of molecules in a run whose numbers are of a dtype.
+
+    With events the run has the dtype of their times, and the numbers are int64.
+    """
+    return COUNT_MAX if np.dtype(dtype).kind == "f" else min(COUNT_MAX, int(np.iinfo(dtype).max))
 
 
 def event_variables(numbers: Numbers) -> tuple[EventVariable, ...]:
@@ -183,7 +189,7 @@ def _values(numbers: Numbers, n: int) -> tuple[Rows, int]:
     return out, step
 
 
-def _failure(numbers: Numbers, failed: Rows) -> ArgumentValueError:
+def _failure(numbers: Numbers, failed: Rows, dtype: Any) -> ArgumentValueError:
     """Return the error that a loop has told of: reaction, time and state."""
     structure = numbers.structure
     kind, reaction, t, rate = failed[:FAILURE].tolist()
@@ -194,8 +200,20 @@ def _failure(numbers: Numbers, failed: Rows) -> ArgumentValueError:
     at = f"at t={t:.6g} in the state {state}"
     if kind == RATE and reaction < 0:
         return ArgumentValueError(f"rates: expected a finite sum, got {rate!r} {at}.")
-    if kind in (RATE, COUNT):
+    if kind in (RATE, COUNT, LARGE, BOUND):
         text = structure.reactions[int(reaction)].text
+        if kind == LARGE:
+            most = f"{largest_count(dtype):,} (dtype {dtype})"
+            return ArgumentValueError(
+                f"reaction {text!r}: expected numbers of molecules up to {most}, got {rate:.17g}"
+                f" {at}."
+            )
+        if kind == BOUND:
+            return ArgumentValueError(
+                f"rate of {text!r}: expected a finite bound over the next moment, got {rate!r}"
+                f" {at}. It is infinite or undefined there, or has a form that cannot be bounded,"
+                " such as tan, or 1 / (1 + sin(t)), which divides by what may be 0."
+            )
         if kind == RATE:
             return ArgumentValueError(f"rate of {text!r}: expected >= 0, got {rate!r} {at}.")
         return ArgumentValueError(
@@ -205,14 +223,19 @@ def _failure(numbers: Numbers, failed: Rows) -> ArgumentValueError:
     if kind == VALUE:
         one = structure.interventions[int(reaction)]
         return ArgumentValueError(
-            f"intervention {one.text!r}: expected numbers of molecules, whole and >= 0, got"
-            f" {rate!r} {at}."
+            f"intervention {one.text!r}: expected numbers of molecules, whole and from 0 to"
+            f" {largest_count(dtype):,}, got {rate!r} {at}."
         )
     if kind == CROWD:
         return ArgumentValueError(
             f"interventions: expected at most {WAITING} that wait for their time, got more {at}."
         )
+    if kind == ENDLESS:
+        return ArgumentValueError(
+            f"interventions: expected at most {AT_ONCE:,} at one time, got more {at}. The last one"
+            f" is {structure.interventions[int(rate)].text!r}: do they set each other off?"
+        )
     return ArgumentValueError(
-        f"max_events: expected at most {numbers.most:,} events on a path, got more {at}. Pass a"
-        " larger max_events to the network if this is no explosion."
+        f"event_limit: expected at most {numbers.most:,} events on a path, got more {at}. Pass a"
+        " larger event_limit to the network if this is no explosion."
     )

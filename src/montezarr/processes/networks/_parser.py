@@ -23,10 +23,19 @@ from montezarr.processes.networks._expressions import (
 DEPTH_MAX = 64
 """Brackets and operators inside each other, at most."""
 
+COUNT_MAX = 2**53 - 1
+"""The largest number of molecules: the loops count in float64."""
+
 CONSTANTS = {"pi": 3.141592653589793}
 
 RESERVED = {*FUNCTIONS, *CONSTANTS, TIME, "and", "or", "not"}
 """Names that are no species and no parameter."""
+
+EVENT_NAMES = {"event", "event_time", "reaction", "n_events", "truncated"}
+"""Names of variables and the dimension of events: no species and no parameter beside them."""
+
+RUN_NAMES = {"x0", "dt"}
+"""Names that ``vary=`` of `simulate` takes as its own arguments: no parameters."""
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[^\W\d]\w*|∅)"
@@ -353,13 +362,21 @@ class Parser:
             if self.next.kind == "number":
                 if not self.next.text.isdigit() or int(self.next.text) == 0:
                     self.wrong("a whole number of molecules, at least 1")
-                count = int(self.next.text)
+                count = self._count(self.next.text)
                 self.place += 1
                 self.take("*")
             token = self.name("the name of a species")
             known = found.get(token.text, (0, token.at))
             found[token.text] = known[0] + count, known[1]
+            if known[0] + count > COUNT_MAX:
+                self.fail("fewer than 2**53 molecules in all", token.at, f"{known[0] + count}")
             if not self.take("+"):
                 break
         counts, places = zip(*found.values(), strict=True)
         return Side(tuple(found), counts, places)
+
+    def _count(self, digits: str) -> int:
+        """Return the number of molecules that the next token is."""
+        if len(digits) > 64 or int(digits) > COUNT_MAX:
+            self.wrong("fewer than 2**53 molecules")
+        return int(digits)

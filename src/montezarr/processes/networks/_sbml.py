@@ -6,6 +6,7 @@ time (the discrete stochastic reading of the test suite), so that amounts are nu
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,13 @@ from montezarr.processes.networks._expressions import (
     names_in,
     text_of,
 )
-from montezarr.processes.networks._parser import RESERVED
+from montezarr.processes.networks._parser import EVENT_NAMES, RESERVED, RUN_NAMES
 from montezarr.processes.networks._sbml_math import tree_of, unsupported
 
-LEGAL = RESERVED | {"path", "time", "when", "after", "priority", "set", "late", "cancelled"}
+LEGAL = (
+    RESERVED | EVENT_NAMES | RUN_NAMES
+    | {"path", "time", "when", "after", "priority", "set", "late", "cancelled"}
+)  # fmt: skip
 """Names of SBML that get an underscore at their end, since they mean something else here."""
 
 
@@ -135,6 +139,9 @@ class _Model:
         if species.getBoundaryCondition():
             self.parameters[legal(name)] = float(amount)
             return
+        if not math.isfinite(amount):
+            expected = f"a finite initial amount of {name!r} in the model"
+            raise value_error("path", expected, "none" if math.isnan(amount) else amount)
         if not abs(amount - round(amount)) <= 1e-9 * abs(amount) or amount < 0:
             raise value_error("path", f"a whole number of molecules of {name!r}", amount)
         self.species[legal(name)] = round(amount)

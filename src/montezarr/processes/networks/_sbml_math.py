@@ -41,7 +41,8 @@ def tree_of(node: Any, place: Callable[[str], Expression]) -> Expression:
 
     kind = node.getType()
     if node.isNumber():
-        return Number(float(node.getValue()))
+        value = float(node.getValue())
+        return unsupported("numbers that are not defined") if math.isnan(value) else Number(value)
     if kind == libsbml.AST_NAME_TIME:
         return Name(TIME)
     if kind == libsbml.AST_NAME_AVOGADRO:

@@ -22,13 +22,15 @@ from montezarr.processes.networks._expressions import (
     product,
     replaced,
     size_of,
-    turning_points,
+    with_time_alone,
 )
 from montezarr.processes.networks._parser import Intervention, Parser, Reaction
 
 STRUCTURES_KEPT = 256
 """Networks whose structure is kept for the next run of it."""
 
+ORDER_MAX = 100
+"""Molecules that a reaction of mass action takes, at most: its propensity has a factor for each."""
 
 SIZE_MAX = 10_000
 """Operations and names of an expression with all definitions in it, at most."""
@@ -87,17 +89,17 @@ class Structure:
     @cached_property
     def whole_propensities(self) -> tuple[Expression, ...]:
         """The propensity of each reaction, in terms of species, parameters and the time."""
-        return tuple(self._propensity(reaction) for reaction in self.reactions)
+        return tuple(self._propensity(r) for r in range(len(self.reactions)))
 
     @cached_property
     def is_sure(self) -> tuple[bool, ...]:
         """Whether a propensity is a constant times numbers of molecules.
 
-        It stays at or above 0, and no molecule is taken that is not there.
+        It stays at or above 0 if the constant is, and no molecule is taken that is not there.
         """
         return tuple(
-            reaction.is_mass_action and self.is_constant(self._rate(reaction))
-            for reaction in self.reactions
+            reaction.is_mass_action and self.is_constant(self.rate(r))
+            for r, reaction in enumerate(self.reactions)
         )
 
     @cached_property
@@ -156,12 +158,13 @@ class Structure:
             return None
         return parts[0] + parts[1] if tree.function == "+" else parts[0] - parts[1]
 
-    def _rate(self, reaction: Reaction) -> Expression:
-        return replaced(reaction.rate, self.definitions)
+    def rate(self, r: int) -> Expression:
+        """Return the rate of a reaction without definitions in it."""
+        return replaced(self.reactions[r].rate, self.definitions)
 
-    def _propensity(self, reaction: Reaction) -> Expression:
+    def _propensity(self, r: int) -> Expression:
         """Return the propensity of a reaction: Gillespie 1977, doi:10.1021/j100540a008."""
-        rate = self._rate(reaction)
+        reaction, rate = self.reactions[r], self.rate(r)
         if not reaction.is_mass_action:
             return rate
         sides = reaction.reactants
@@ -254,8 +257,8 @@ def _intervention(
     def plain(tree: Expression | None) -> Any:
         return None if tree is None else replaced(tree, definitions)
 
-    condition = plain(one.condition)
-    if turning_points(condition) is None:
+    condition = with_time_alone(plain(one.condition))
+    if condition is None:
         parser.fail(
             "comparisons of the time in the form 't >= 5'", len("when "), "another one",
             "The time must stand alone, times a number, or in a sum.",
@@ -278,6 +281,9 @@ def _check_reaction(
     check_names(parser, reaction.rate, known)
     if not reaction.is_mass_action:
         return
+    if sum(reaction.reactants.counts) > ORDER_MAX:
+        expected = f"at most {ORDER_MAX} molecules before '->'"
+        parser.fail(expected, reaction.reactants.places[0], f"{sum(reaction.reactants.counts)}")
     for used in names_in(reaction.rate):
         if used.name in reaction.reactants.names:
             parser.fail(

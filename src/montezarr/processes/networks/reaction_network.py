@@ -25,13 +25,12 @@ from montezarr.processes._per_path import checked_numbers, unknown_parameter
 from montezarr.processes.networks._direct import METHODS
 from montezarr.processes.networks._equations import equations_of, reaction_rows
 from montezarr.processes.networks._network import (
-    COUNT_MAX,
     EVENTS_MAX,
     NetworkProcess,
     Numbers,
     event_variables,
 )
-from montezarr.processes.networks._parser import RESERVED
+from montezarr.processes.networks._parser import COUNT_MAX, EVENT_NAMES, RESERVED, RUN_NAMES
 from montezarr.processes.networks._structure import Structure, structure_of
 
 
@@ -86,8 +85,11 @@ class ReactionNetwork(NetworkProcess):
         ``from_start`` if a condition that is true at the start counts as turned, ``cancelled`` if
         nothing is done where it ends before the delay does, and ``late`` if the values are those
         after the delay. The time must be linear in a condition.
-    max_events : int
-        Events of a path at which it fails, since it explodes.
+    event_limit : int
+        Events that a path may have before it fails, since it explodes: reactions together with
+        times at which none happened (looked at where rates depend on the time, or cut short by an
+        intervention) and the first numbers of clocks; and as many interventions. The room of paths
+        of events is another number, ``max_events`` of `simulate`.
 
     Raises
     ------
@@ -128,18 +130,19 @@ class ReactionNetwork(NetworkProcess):
     output: str = "grid"
     record: tuple[str, ...] | None = None
     interventions: tuple[str, ...] = ()
-    max_events: int = EVENTS_MAX
+    event_limit: int = EVENTS_MAX
 
     def __post_init__(self) -> None:
-        self.set_field("species", _check_species(self.species))
+        check_choice("output", self.output, ("grid", "events"))
+        named = EVENT_NAMES if self.output == "events" else set[str]()
+        self.set_field("species", _check_species(self.species, named))
         taken = dict.fromkeys((name for name, _ in self.species), "a species")
-        self.set_field("parameters", _check_parameters(self.parameters, taken))
+        self.set_field("parameters", _check_parameters(self.parameters, taken, named))
         self.set_field("reactions", _check_texts("reactions", self.reactions))
         self.set_field("interventions", _check_texts("interventions", self.interventions, 0))
         check_choice("method", self.method, METHODS)
-        check_choice("output", self.output, ("grid", "events"))
         self.set_field(
-            "max_events", check_int("max_events", self.max_events, minimum=1, maximum=EVENTS_MAX)
+            "event_limit", check_int("event_limit", self.event_limit, minimum=1, maximum=EVENTS_MAX)
         )
         if self.record is not None:
             least = int(self.output == "grid")
@@ -204,7 +207,7 @@ class ReactionNetwork(NetworkProcess):
         names = [name for name, _ in self.species]
         kept = names if self.record is None else self.record
         places = tuple(map(names.index, kept))
-        return Numbers(self.structure, dict(self.parameters), places, self.max_events, self.method)
+        return Numbers(self.structure, dict(self.parameters), places, self.event_limit, self.method)
 
     @property
     def event_variables(self) -> tuple[EventVariable, ...]:
@@ -237,8 +240,9 @@ class ReactionNetwork(NetworkProcess):
         ArgumentTypeError, ArgumentValueError
             For an unknown name, or a value that is no finite number.
         """
-        for name in values:
+        for name, value in values.items():
             self._check_number(name)
+            check_real(name, value)
         return replace(self, parameters={**dict(self.parameters), **values})  # type: ignore[arg-type]
 
     def check_values(self, name: str, values: Any) -> Rows:
@@ -272,8 +276,8 @@ class ReactionNetwork(NetworkProcess):
         return Card(type(self).__name__, [*rows])
 
 
-def _pairs(name: str, value: Any, expected: str) -> list[tuple[Any, Any]]:
-    """Return the entries of a mapping, or of pairs as in JSON."""
+def _pairs(name: str, value: Any, expected: str, named: set[str]) -> list[tuple[Any, Any]]:
+    """Return the entries of a mapping, or of pairs as in JSON; some names mean something else."""
     try:
         entries = value.items() if isinstance(value, Mapping) else value
         pairs = [(key, entry) for key, entry in entries]
@@ -283,26 +287,28 @@ def _pairs(name: str, value: Any, expected: str) -> list[tuple[Any, Any]]:
     if not all(isinstance(key, str) for key in keys):
         raise type_error(name, expected, value)
     for key in keys:
-        if not key.isidentifier() or key in RESERVED or key in ("path", "time"):
+        if not key.isidentifier() or key in RESERVED | named | {"path", "time"}:
             raise value_error(name, "identifiers that mean nothing else", key)
     if len(set(keys)) < len(keys):
         raise value_error(name, "each name once", keys)
     return pairs
 
 
-def _check_species(value: Any) -> tuple[tuple[str, int], ...]:
-    pairs = _pairs("species", value, "a mapping of names to initial numbers")
+def _check_species(value: Any, named: set[str]) -> tuple[tuple[str, int], ...]:
+    pairs = _pairs("species", value, "a mapping of names to initial numbers", named)
     if not pairs:
         raise value_error("species", "one species or more", value)
-    maximum = int(COUNT_MAX) - 1
     return tuple(
-        (name, check_int(f"species[{name!r}]", count, minimum=0, maximum=maximum))
+        (name, check_int(f"species[{name!r}]", count, minimum=0, maximum=COUNT_MAX))
         for name, count in pairs
     )
 
 
-def _check_parameters(value: Any, taken: Mapping[str, str]) -> tuple[tuple[str, Any], ...]:
-    pairs = _pairs("parameters", value, "a mapping of names to numbers or expressions")
+def _check_parameters(
+    value: Any, taken: Mapping[str, str], named: set[str]
+) -> tuple[tuple[str, Any], ...]:
+    expected = "a mapping of names to numbers or expressions"
+    pairs = _pairs("parameters", value, expected, named | RUN_NAMES)
     out: list[tuple[str, Any]] = []
     for name, entry in pairs:
         if name in taken:
