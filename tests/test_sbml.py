@@ -115,6 +115,58 @@ def test_amounts_names_rules_and_functions_are_read(tmp_path):
     assert abs(x.mean() - 100 * share) < 4 * np.sqrt(100 * share * (1 - share) / 4000)
 
 
+TIME = '<csymbol encoding="text" definitionURL="http://www.sbml.org/sbml/symbols/time">t</csymbol>'
+
+
+def with_concentration(path):
+    """Make of the species F, which reactions do not change, a concentration of 1."""
+    amount = 'initialAmount="2.5" hasOnlySubstanceUnits="true"'
+    text = path.read_text(encoding="utf-8")
+    assert amount in text
+    concentration = 'initialConcentration="1" hasOnlySubstanceUnits="false"'
+    path.write_text(text.replace(amount, concentration), encoding="utf-8")
+    return path
+
+
+def set_at_5(*assignments):
+    trigger = MATH.format(f"<apply><geq/>{TIME}<cn>5</cn></apply>")
+    listed = "".join(
+        f'<eventAssignment variable="{name}">{MATH.format(math)}</eventAssignment>'
+        for name, math in assignments
+    )
+    return (
+        '<event useValuesFromTriggerTime="true"><trigger initialValue="true" persistent="true">'
+        f"{trigger}</trigger><listOfEventAssignments>{listed}</listOfEventAssignments></event>"
+    )
+
+
+def test_an_event_sets_the_concentration_of_a_species_that_reactions_do_not_change(tmp_path):
+    path = written(tmp_path, law="<ci>F</ci>", events=set_at_5(("F", "<cn>5</cn>")))
+    network = mz.ReactionNetwork.from_sbml(with_concentration(path))
+    values = dict(network.parameters)
+    assert values["F"] == 2.0
+    assert values["total"] == "t_ + F / cell"
+    assert network.reactions == ("1 A => 1 t_ @ F / cell",)
+    assert network.interventions == ("when t >= 5 set F = 5 * cell",)
+    ds = mz.simulate(network, n_paths=1000, times=[0.0, 5.0, 10.0], seed=3)
+    x = ds.t_.values[:, 1:] - 7
+    assert (np.abs(x.mean(axis=0) - [5, 30]) < 4 * np.sqrt(np.array([5, 30]) / 1000)).all()
+
+
+@pytest.mark.parametrize("name", ["A", "F"])
+def test_an_event_that_sets_the_size_too_sets_the_concentration_in_the_new_size(name, tmp_path):
+    sizes = "<apply><times/><cn>2</cn><ci>cell</ci></apply>"
+    events = set_at_5(("cell", sizes), (name, "<cn>3</cn>"))
+    path = with_concentration(written(tmp_path, events=events))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('size="2" constant="true"', 'size="2"'
+                                                 ' constant="false"'), encoding="utf-8",
+    )  # fmt: skip
+    network = mz.ReactionNetwork.from_sbml(path)
+    expected = f"when t >= 5 set cell = 2 * cell, {name} = 3 * (2 * cell)"
+    assert network.interventions == (expected,)
+
+
 def test_a_reversible_reaction_is_two_where_its_law_is_a_difference(tmp_path):
     law = "<apply><times/><ci>cell</ci><apply><minus/><ci>A</ci><ci>t</ci></apply></apply>"
     network = mz.ReactionNetwork.from_sbml(written(tmp_path, law=law, reversible="true"))

@@ -69,7 +69,10 @@ class _Model:
         self.species: dict[str, int] = {}
         self.parameters: dict[str, Any] = {}
         self.concentrations: dict[str, str] = {}
-        """Species that stand for concentrations in expressions, with their compartments."""
+        """Species that are amounts here and concentrations in expressions, and their compartments.
+
+        Also those that reactions do not change, which are parameters here.
+        """
 
     def arguments(self) -> dict[str, Any]:
         self._refuse()
@@ -216,18 +219,24 @@ class _Model:
             parts.append("cancelled")
         if not event.getUseValuesFromTriggerTime():
             parts.append("late")
-        assignments = [self._assignment(one) for one in _all(event.getListOfEventAssignments())]
+        trees = {
+            one.getVariable(): self._tree(one.getMath())
+            for one in _all(event.getListOfEventAssignments())
+        }
+        assignments = [f"{legal(name)} = {text_of(self._set(name, trees))}" for name in trees]
         if not assignments:
             return f"{' '.join(parts)} set {next(iter(self.species))} = {next(iter(self.species))}"
         return f"{' '.join(parts)} set {', '.join(assignments)}"
 
-    def _assignment(self, one: Any) -> str:
-        name, tree = one.getVariable(), self._tree(one.getMath())
+    def _set(self, name: str, trees: dict[str, Expression]) -> Expression:
+        """Return what an event that sets names to trees makes of the quantity of a name."""
         if name in self.rules:
             unsupported(f"an event that sets {name!r}, which has a rule")
-        if name in self.concentrations and legal(name) in self.species:
-            tree = Operation("*", (tree, Name(legal(self.concentrations[name]))))
-        return f"{legal(name)} = {text_of(tree)}"
+        if name not in self.concentrations:
+            return trees[name]
+        # If the event sets the compartment too, the concentration is that in its new size.
+        compartment = self.concentrations[name]
+        return Operation("*", (trees[name], trees.get(compartment, Name(legal(compartment)))))
 
 
 def legal(name: str) -> str:
