@@ -167,6 +167,22 @@ def test_an_event_that_sets_the_size_too_sets_the_concentration_in_the_new_size(
     assert network.interventions == (expected,)
 
 
+def test_names_that_get_an_underscore_stay_apart(tmp_path):
+    path = written(tmp_path, law="<apply><times/><ci>t</ci><ci>t_</ci><ci>line</ci></apply>")
+    more = "".join(
+        f'<parameter id="{name}" value="{value}" constant="true"/>'
+        for name, value in {"t_": 5, "line_at_0": 8}.items()
+    )
+    text = path.read_text(encoding="utf-8").replace("</listOfParameters>", more + "{}", 1)
+    path.write_text(text.format("</listOfParameters>"), encoding="utf-8")
+    network = mz.ReactionNetwork.from_sbml(path)
+    assert dict(network.species) == {"A": 100, "t__": 7}
+    values = dict(network.parameters)
+    assert (values["t_"], values["line_at_0"], values["line_at_0_"]) == (5.0, 8.0, 1.0)
+    assert values["line"] == "line_at_0_ + 2 * k * t"
+    assert network.reactions == ("1 A => 1 t__ @ t__ * t_ * line",)
+
+
 def test_a_reversible_reaction_is_two_where_its_law_is_a_difference(tmp_path):
     law = "<apply><times/><ci>cell</ci><apply><minus/><ci>A</ci><ci>t</ci></apply></apply>"
     network = mz.ReactionNetwork.from_sbml(written(tmp_path, law=law, reversible="true"))

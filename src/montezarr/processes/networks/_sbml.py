@@ -66,6 +66,10 @@ class _Model:
     def __init__(self, model: Any):
         self.model = model
         self.rules = {rule.getVariable(): rule for rule in _all(model.getListOfRules())}
+        listed = (model.getListOfCompartments(), model.getListOfParameters(),
+                  model.getListOfSpecies())  # fmt: skip
+        self.names = _names_of([one.getId() for entries in listed for one in _all(entries)])
+        """Names of the network, by those of quantities in the model."""
         self.species: dict[str, int] = {}
         self.parameters: dict[str, Any] = {}
         self.concentrations: dict[str, str] = {}
@@ -85,7 +89,7 @@ class _Model:
         for species in _all(self.model.getListOfSpecies()):
             self._add_species(species)
         for name, rule in self.rules.items():
-            self.parameters[legal(name)] = text_of(self._definition(name, rule))
+            self.parameters[self._name(name)] = text_of(self._definition(name, rule))
         reactions = [
             text for one in _all(self.model.getListOfReactions()) for text in self._reaction(one)
         ]
@@ -114,9 +118,9 @@ class _Model:
 
     def _quantity(self, name: str, value: float) -> None:
         if name not in self.rules:
-            self.parameters[legal(name)] = float(value)
+            self.parameters[self._name(name)] = float(value)
         elif not self.rules[name].isAssignment():
-            self.parameters[f"{legal(name)}_at_0"] = float(value)
+            self.parameters[self._name(_at_0(name))] = float(value)
 
     def _add_species(self, species: Any) -> None:
         name = species.getId()
@@ -131,16 +135,16 @@ class _Model:
             return
         amount = species.getInitialAmount()
         if species.isSetInitialConcentration():
-            size = self.parameters.get(legal(species.getCompartment()))
+            size = self.parameters.get(self._name(species.getCompartment()))
             if not isinstance(size, float):
                 unsupported(f"an initial concentration of {name!r} in a compartment with a rule")
             amount = species.getInitialConcentration() * size
         if species.getBoundaryCondition():
-            self.parameters[legal(name)] = float(amount)
+            self.parameters[self._name(name)] = float(amount)
             return
         if not abs(amount - round(amount)) <= 1e-9 * abs(amount) or amount < 0:
             raise value_error("path", f"a whole number of molecules of {name!r}", amount)
-        self.species[legal(name)] = round(amount)
+        self.species[self._name(name)] = round(amount)
 
     def _definition(self, name: str, rule: Any) -> Expression:
         tree = self._tree(rule.getMath())
@@ -152,22 +156,26 @@ class _Model:
         if not used <= constant or used & self._assigned():
             unsupported(f"the rate rule of {name!r}, unless its rate is constant")
         slope = Operation("*", (tree, Name(TIME)))
-        return Operation("+", (Name(f"{legal(name)}_at_0"), slope))
+        return Operation("+", (Name(self._name(_at_0(name))), slope))
 
     def _assigned(self) -> set[str]:
         return {
-            legal(one.getVariable())
+            self._name(one.getVariable())
             for event in _all(self.model.getListOfEvents())
             for one in _all(event.getListOfEventAssignments())
         }
 
+    def _name(self, name: str) -> str:
+        """Return the name in the network of a species, compartment or parameter."""
+        if name not in self.names:
+            unsupported(f"the use of {name!r}, which is no species, compartment or parameter")
+        return self.names[name]
+
     def _place(self, name: str) -> Expression:
-        known = legal(name)
-        if known not in self.species and known not in self.parameters and name not in self.rules:
-            unsupported(f"{name!r} in an expression")
+        known = Name(self._name(name))
         if name in self.concentrations:
-            return Operation("/", (Name(known), Name(legal(self.concentrations[name]))))
-        return Name(known)
+            return Operation("/", (known, Name(self._name(self.concentrations[name]))))
+        return known
 
     def _tree(self, node: Any) -> Expression:
         if node is None:
@@ -195,7 +203,7 @@ class _Model:
     def _side(self, reaction: str, references: Any) -> str:
         counts: dict[str, int] = {}
         for one in _all(references):
-            name = legal(one.getSpecies())
+            name = self._name(one.getSpecies())
             number = one.getStoichiometry() if one.isSetStoichiometry() else 1.0
             varies = one.isSetStoichiometryMath() or (one.getId() and one.getId() in self.rules)
             if varies or number != round(number) or number < 0:
@@ -223,7 +231,7 @@ class _Model:
             one.getVariable(): self._tree(one.getMath())
             for one in _all(event.getListOfEventAssignments())
         }
-        assignments = [f"{legal(name)} = {text_of(self._set(name, trees))}" for name in trees]
+        assignments = [f"{self._name(name)} = {text_of(self._set(name, trees))}" for name in trees]
         if not assignments:
             return f"{' '.join(parts)} set {next(iter(self.species))} = {next(iter(self.species))}"
         return f"{' '.join(parts)} set {', '.join(assignments)}"
@@ -236,12 +244,26 @@ class _Model:
             return trees[name]
         # If the event sets the compartment too, the concentration is that in its new size.
         compartment = self.concentrations[name]
-        return Operation("*", (trees[name], trees.get(compartment, Name(legal(compartment)))))
+        return Operation("*", (trees[name], trees.get(compartment, Name(self._name(compartment)))))
 
 
-def legal(name: str) -> str:
-    """Return a name of SBML as one of a network."""
-    return f"{name}_" if name in LEGAL else name
+def _names_of(names: list[str]) -> dict[str, str]:
+    """Return names of a network for those of a model, and for values at 0 (`_at_0`); all differ."""
+    used = set(names) - LEGAL
+
+    def free(name: str) -> str:
+        while name in used:
+            name += "_"
+        used.add(name)
+        return name
+
+    found = {name: free(f"{name}_") if name in LEGAL else name for name in names}
+    return found | {_at_0(name): free(f"{found[name]}_at_0") for name in names}
+
+
+def _at_0(name: str) -> str:
+    """Return the key of the value of a name at time 0; names of SBML have no spaces."""
+    return f"{name} at 0"
 
 
 def _all(entries: Any) -> list[Any]:
