@@ -115,6 +115,79 @@ def test_amounts_names_rules_and_functions_are_read(tmp_path):
     assert abs(x.mean() - 100 * share) < 4 * np.sqrt(100 * share * (1 - share) / 4000)
 
 
+TIME = '<csymbol encoding="text" definitionURL="http://www.sbml.org/sbml/symbols/time">t</csymbol>'
+
+
+def changed_in(path, changes):
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+CONCENTRATION = [(
+    'initialAmount="2.5" hasOnlySubstanceUnits="true"',
+    'initialConcentration="1" hasOnlySubstanceUnits="false"',
+)]  # fmt: skip
+"""Changes that make of the species F, which reactions do not change, a concentration of 1."""
+
+
+def set_at_5(*assignments):
+    trigger = MATH.format(f"<apply><geq/>{TIME}<cn>5</cn></apply>")
+    listed = "".join(
+        f'<eventAssignment variable="{name}">{MATH.format(math)}</eventAssignment>'
+        for name, math in assignments
+    )
+    if listed:
+        listed = f"<listOfEventAssignments>{listed}</listOfEventAssignments>"
+    return (
+        '<event useValuesFromTriggerTime="true"><trigger initialValue="true" persistent="true">'
+        f"{trigger}</trigger>{listed}</event>"
+    )
+
+
+def test_an_event_sets_the_concentration_of_a_species_that_reactions_do_not_change(tmp_path):
+    path = written(tmp_path, law="<ci>F</ci>", events=set_at_5(("F", "<cn>5</cn>")))
+    network = mz.ReactionNetwork.from_sbml(changed_in(path, CONCENTRATION))
+    values = dict(network.parameters)
+    assert values["F"] == 2.0
+    assert values["total"] == "t_ + F / cell"
+    assert network.reactions == ("1 A => 1 t_ @ F / cell",)
+    assert network.interventions == ("when t >= 5 set F = 5 * cell",)
+    ds = mz.simulate(network, n_paths=1000, times=[0.0, 5.0, 10.0], seed=3)
+    x = ds.t_.values[:, 1:] - 7
+    assert (np.abs(x.mean(axis=0) - [5, 30]) < 4 * np.sqrt(np.array([5, 30]) / 1000)).all()
+
+
+@pytest.mark.parametrize("name", ["A", "F"])
+def test_an_event_that_sets_the_size_too_sets_the_concentration_in_the_new_size(name, tmp_path):
+    sizes = "<apply><times/><cn>2</cn><ci>cell</ci></apply>"
+    events = set_at_5(("cell", sizes), (name, "<cn>3</cn>"))
+    size = ('size="2" constant="true"', 'size="2" constant="false"')
+    path = changed_in(written(tmp_path, events=events), [*CONCENTRATION, size])
+    network = mz.ReactionNetwork.from_sbml(path)
+    expected = f"when t >= 5 set cell = 2 * cell, {name} = 3 * (2 * cell)"
+    assert network.interventions == (expected,)
+
+
+def test_names_that_get_an_underscore_stay_apart(tmp_path):
+    path = written(tmp_path, law="<apply><times/><ci>t</ci><ci>t_</ci><ci>line</ci></apply>")
+    more = "".join(
+        f'<parameter id="{name}" value="{value}" constant="true"/>'
+        for name, value in {"t_": 5, "line_at_0": 8}.items()
+    )
+    text = path.read_text(encoding="utf-8").replace("</listOfParameters>", more + "{}", 1)
+    path.write_text(text.format("</listOfParameters>"), encoding="utf-8")
+    network = mz.ReactionNetwork.from_sbml(path)
+    assert dict(network.species) == {"A": 100, "t__": 7}
+    values = dict(network.parameters)
+    assert (values["t_"], values["line_at_0"], values["line_at_0_"]) == (5.0, 8.0, 1.0)
+    assert values["line"] == "line_at_0_ + 2 * k * t"
+    assert network.reactions == ("1 A => 1 t__ @ t__ * t_ * line",)
+
+
 def test_a_reversible_reaction_is_two_where_its_law_is_a_difference(tmp_path):
     law = "<apply><times/><ci>cell</ci><apply><minus/><ci>A</ci><ci>t</ci></apply></apply>"
     network = mz.ReactionNetwork.from_sbml(written(tmp_path, law=law, reversible="true"))
@@ -172,6 +245,63 @@ def test_a_file_that_is_no_sbml_is_refused(tmp_path):
     path = tmp_path / "model.xml"
     path.write_text("<sbml><model></sbml>", encoding="utf-8")
     with pytest.raises(ArgumentValueError, match="a valid SBML model"):
+        mz.ReactionNetwork.from_sbml(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "an SBML file that can be read, got '.*model.xml'. model.xml: No such file"),
+        (b"<sbml>\xff</sbml>", "an SBML file in UTF-8, got '.*model.xml'"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(data, message, tmp_path):
+    path = tmp_path / "model.xml"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(ArgumentValueError, match=message):
+        mz.ReactionNetwork.from_sbml(path)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
+    path = written(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert dict(mz.ReactionNetwork.from_sbml(path).species) == {"A": 100, "t_": 7}
+
+
+VERSION_2 = [
+    ("level3/version1", "level3/version2"), ('version="1"><model', 'version="2"><model'),
+    (' fast="false"', ""),
+]  # fmt: skip
+FIXED = [*VERSION_2, ('boundaryCondition="false"', 'boundaryCondition="true"')]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ([(' initialAmount="2.5"', "")], "a finite value of 'F' in the model, got 'none'"),
+        ([('"2.5"', '"INF"')], "a finite value of 'F' in the model, got inf"),
+        (FIXED, "a species that reactions can change in the model, got 'none'"),
+    ],
+)
+def test_a_value_that_a_model_lacks_is_named(changes, message, tmp_path):
+    path = changed_in(written(tmp_path, events=set_at_5() if changes is FIXED else ""), changes)
+    with pytest.raises(ArgumentValueError, match=message):
+        mz.ReactionNetwork.from_sbml(path)
+
+
+def test_an_event_that_sets_nothing_changes_nothing(tmp_path):
+    path = changed_in(written(tmp_path, events=set_at_5()), VERSION_2)
+    assert mz.ReactionNetwork.from_sbml(path).interventions == ()
+
+
+def test_a_name_of_what_is_no_quantity_is_refused(tmp_path):
+    other = REACTION.format(
+        law=MATH.format("<ci>R1</ci>"), id="R2", reversible="false", fast="false", number=1
+    )
+    end = "</listOfReactions>"
+    path = changed_in(written(tmp_path), [(end, other + end), *VERSION_2])
+    with pytest.raises(ArgumentValueError, match="the use of 'R1', which is no species"):
         mz.ReactionNetwork.from_sbml(path)
 
 

@@ -37,11 +37,11 @@ def arguments_of(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ArgumentValueError
-        If it is no valid SBML, or uses a feature that is not supported, which is named.
+        If it cannot be read, is no valid SBML, or uses a feature that is not supported, which is
+        named.
     """
     libsbml = import_optional("libsbml", extra="sbml", purpose="from_sbml")
-    text = Path(path).read_text(encoding="utf-8")
-    document = libsbml.readSBMLFromString(text)
+    document = libsbml.readSBMLFromString(_read(Path(path)))
     if document.getNumErrors(libsbml.LIBSBML_SEV_ERROR) or document.getModel() is None:
         raise value_error("path", "a valid SBML model", _first_error(libsbml, document))
     for package in range(document.getNumPlugins()):
@@ -58,6 +58,16 @@ def arguments_of(path: str | Path) -> dict[str, Any]:
     return _Model(document.getModel()).arguments()
 
 
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")  # with a byte order mark or without
+    except OSError as error:
+        problem = f"{file.name}: {error.strerror or error}."
+        raise value_error("path", "an SBML file that can be read", str(file), problem) from error
+    except UnicodeDecodeError as error:
+        raise value_error("path", "an SBML file in UTF-8", str(file)) from error
+
+
 def _first_error(libsbml: Any, document: Any) -> str:
     errors = (document.getError(i) for i in range(document.getNumErrors()))
     severe = [error for error in errors if error.getSeverity() >= libsbml.LIBSBML_SEV_ERROR]
@@ -70,10 +80,17 @@ class _Model:
     def __init__(self, model: Any):
         self.model = model
         self.rules = {rule.getVariable(): rule for rule in _all(model.getListOfRules())}
+        listed = (model.getListOfCompartments(), model.getListOfParameters(),
+                  model.getListOfSpecies())  # fmt: skip
+        self.names = _names_of([one.getId() for entries in listed for one in _all(entries)])
+        """Names of the network, by those of quantities in the model."""
         self.species: dict[str, int] = {}
         self.parameters: dict[str, Any] = {}
         self.concentrations: dict[str, str] = {}
-        """Species that stand for concentrations in expressions, with their compartments."""
+        """Species that are amounts here and concentrations in expressions, and their compartments.
+
+        Also those that reactions do not change, which are parameters here.
+        """
 
     def arguments(self) -> dict[str, Any]:
         self._refuse()
@@ -86,14 +103,19 @@ class _Model:
         for species in _all(self.model.getListOfSpecies()):
             self._add_species(species)
         for name, rule in self.rules.items():
-            self.parameters[legal(name)] = text_of(self._definition(name, rule))
+            self.parameters[self._name(name)] = text_of(self._definition(name, rule))
         reactions = [
             text for one in _all(self.model.getListOfReactions()) for text in self._reaction(one)
         ]
-        changes = [self._intervention(one) for one in _all(self.model.getListOfEvents())]
+        # Events that set nothing change nothing.
+        events = [one for one in _all(self.model.getListOfEvents()) if one.getNumEventAssignments()]
+        changes = [self._intervention(one) for one in events]
+        if not self.species:
+            raise value_error("path", "a species that reactions can change in the model", "none")
         for name, value in self.parameters.items():
-            if isinstance(value, float) and value != value:
-                raise value_error("path", f"a value of {name!r} in the model", "none")
+            if isinstance(value, float) and not math.isfinite(value):
+                got = "none" if math.isnan(value) else value
+                raise value_error("path", f"a finite value of {name!r} in the model", got)
         return {
             "species": self.species, "parameters": self.parameters, "reactions": reactions,
             "interventions": changes,
@@ -115,9 +137,9 @@ class _Model:
 
     def _quantity(self, name: str, value: float) -> None:
         if name not in self.rules:
-            self.parameters[legal(name)] = float(value)
+            self.parameters[self._name(name)] = float(value)
         elif not self.rules[name].isAssignment():
-            self.parameters[f"{legal(name)}_at_0"] = float(value)
+            self.parameters[self._name(_at_0(name))] = float(value)
 
     def _add_species(self, species: Any) -> None:
         name = species.getId()
@@ -132,19 +154,19 @@ class _Model:
             return
         amount = species.getInitialAmount()
         if species.isSetInitialConcentration():
-            size = self.parameters.get(legal(species.getCompartment()))
+            size = self.parameters.get(self._name(species.getCompartment()))
             if not isinstance(size, float):
                 unsupported(f"an initial concentration of {name!r} in a compartment with a rule")
             amount = species.getInitialConcentration() * size
         if species.getBoundaryCondition():
-            self.parameters[legal(name)] = float(amount)
+            self.parameters[self._name(name)] = float(amount)
             return
         if not math.isfinite(amount):
             expected = f"a finite initial amount of {name!r} in the model"
             raise value_error("path", expected, "none" if math.isnan(amount) else amount)
         if not abs(amount - round(amount)) <= 1e-9 * abs(amount) or amount < 0:
             raise value_error("path", f"a whole number of molecules of {name!r}", amount)
-        self.species[legal(name)] = round(amount)
+        self.species[self._name(name)] = round(amount)
 
     def _definition(self, name: str, rule: Any) -> Expression:
         tree = self._tree(rule.getMath())
@@ -156,22 +178,26 @@ class _Model:
         if not used <= constant or used & self._assigned():
             unsupported(f"the rate rule of {name!r}, unless its rate is constant")
         slope = Operation("*", (tree, Name(TIME)))
-        return Operation("+", (Name(f"{legal(name)}_at_0"), slope))
+        return Operation("+", (Name(self._name(_at_0(name))), slope))
 
     def _assigned(self) -> set[str]:
         return {
-            legal(one.getVariable())
+            self._name(one.getVariable())
             for event in _all(self.model.getListOfEvents())
             for one in _all(event.getListOfEventAssignments())
         }
 
+    def _name(self, name: str) -> str:
+        """Return the name in the network of a species, compartment or parameter."""
+        if name not in self.names:
+            unsupported(f"the use of {name!r}, which is no species, compartment or parameter")
+        return self.names[name]
+
     def _place(self, name: str) -> Expression:
-        known = legal(name)
-        if known not in self.species and known not in self.parameters and name not in self.rules:
-            unsupported(f"{name!r} in an expression")
+        known = Name(self._name(name))
         if name in self.concentrations:
-            return Operation("/", (Name(known), Name(legal(self.concentrations[name]))))
-        return Name(known)
+            return Operation("/", (known, Name(self._name(self.concentrations[name]))))
+        return known
 
     def _tree(self, node: Any) -> Expression:
         if node is None:
@@ -199,7 +225,7 @@ class _Model:
     def _side(self, reaction: str, references: Any) -> str:
         counts: dict[str, int] = {}
         for one in _all(references):
-            name = legal(one.getSpecies())
+            name = self._name(one.getSpecies())
             number = one.getStoichiometry() if one.isSetStoichiometry() else 1.0
             varies = one.isSetStoichiometryMath() or (one.getId() and one.getId() in self.rules)
             if varies or number != round(number) or number < 0:
@@ -223,23 +249,41 @@ class _Model:
             parts.append("cancelled")
         if not event.getUseValuesFromTriggerTime():
             parts.append("late")
-        assignments = [self._assignment(one) for one in _all(event.getListOfEventAssignments())]
-        if not assignments:
-            return f"{' '.join(parts)} set {next(iter(self.species))} = {next(iter(self.species))}"
+        trees = {
+            one.getVariable(): self._tree(one.getMath())
+            for one in _all(event.getListOfEventAssignments())
+        }
+        assignments = [f"{self._name(name)} = {text_of(self._set(name, trees))}" for name in trees]
         return f"{' '.join(parts)} set {', '.join(assignments)}"
 
-    def _assignment(self, one: Any) -> str:
-        name, tree = one.getVariable(), self._tree(one.getMath())
+    def _set(self, name: str, trees: dict[str, Expression]) -> Expression:
+        """Return what an event that sets names to trees makes of the quantity of a name."""
         if name in self.rules:
             unsupported(f"an event that sets {name!r}, which has a rule")
-        if name in self.concentrations and legal(name) in self.species:
-            tree = Operation("*", (tree, Name(legal(self.concentrations[name]))))
-        return f"{legal(name)} = {text_of(tree)}"
+        if name not in self.concentrations:
+            return trees[name]
+        # If the event sets the compartment too, the concentration is that in its new size.
+        compartment = self.concentrations[name]
+        return Operation("*", (trees[name], trees.get(compartment, Name(self._name(compartment)))))
 
 
-def legal(name: str) -> str:
-    """Return a name of SBML as one of a network."""
-    return f"{name}_" if name in LEGAL else name
+def _names_of(names: list[str]) -> dict[str, str]:
+    """Return names of a network for those of a model, and for values at 0 (`_at_0`); all differ."""
+    used = set(names) - LEGAL
+
+    def free(name: str) -> str:
+        while name in used:
+            name += "_"
+        used.add(name)
+        return name
+
+    found = {name: free(f"{name}_") if name in LEGAL else name for name in names}
+    return found | {_at_0(name): free(f"{found[name]}_at_0") for name in names}
+
+
+def _at_0(name: str) -> str:
+    """Return the key of the value of a name at time 0; names of SBML have no spaces."""
+    return f"{name} at 0"
 
 
 def _all(entries: Any) -> list[Any]:
