@@ -178,7 +178,7 @@ ROOMS = {
         format._parameters locations._remote
         format._commit_state
         format
-        _chunk_reader _live_parameters _recipe_size _results _values _where
+        _attributes _chunk_reader _live_parameters _recipe_size _results _values _where
         _damage _put_results _root _source _task virtual._scenarios
         _committed _estimate _open_results _regenerate _writer virtual._draw
         _rebuild _verify virtual._layout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from montezarr.core.checks import MAX_INDEX, check_bool, check_choice, check_int, value_error
 from montezarr.core.tunables.scheduling import SLOW_PATH_SECONDS
@@ -89,16 +89,11 @@ def bind_arguments(
     n_paths, chunks = check_paths(n_paths, chunks)
     rooms = check_max_events(max_events)
     cuts = check_choice("on_overflow", on_overflow, ("raise", "truncate")) == "truncate"
-    check_choice("after_stop", after_stop, ("hold", "nan"))
-    if until is None and after_stop != "hold":
-        expected = "'hold', unless until= says when paths stop"
-        raise value_error("after_stop", expected, after_stop)
+    _check_after_stop(until, after_stop)
     varying = check_vary(vary, noise, n_paths)
     check_no_argument(varying, process)
-    chosen, kind = choose_sampler(
-        process, legacy_global_rng, {**given, **dict.fromkeys(varying.own_names)},
-        None if recorded is None else recorded["sampler"],
-    )  # fmt: skip
+    own, known = {**given, **dict.fromkeys(varying.own_names)}, (recorded or {}).get("sampler")
+    chosen, kind = choose_sampler(process, legacy_global_rng, own, known)
     interface = chosen.interfaces[kind]
     if recorded is None:  # a recipe older than these arguments keeps its rule
         check_no_parameter(process, interface)
@@ -113,13 +108,8 @@ def bind_arguments(
     with telling_of_arrays(varying, interface.unit):
         sampler = bind(
             first.process, chosen, kind, T=T, dt=first.dt, times=times, x0=first.x0, seed=root,
-            asked=asked,
-            # A path may leave the range of numbers after its stop.
-            on_nonfinite="keep"
-            if policies.on_nonfinite in ("keep", "mask") or until is not None
-            else "raise",
-            options=first.options,
-            recorded=recorded,
+            asked=asked, on_nonfinite=_first_on_nonfinite(policies, until),
+            options=first.options, recorded=recorded,
         )  # fmt: skip
     _check_events(sampler, rooms, cuts)
     if until is not None:
@@ -142,8 +132,8 @@ def bind_arguments(
         if is_new and not sampler.has_events:
             check_resolution(sampler, states.array, states.is_lazy)
     sampler = policies.on(sampler)
-    recipe = recipe_of(sampler, states.digest) | varying.to_recipe()
-    recipe |= stop_to_recipe(until, after_stop)
+    told = varying.to_recipe() | stop_to_recipe(until, after_stop)
+    recipe = recipe_of(sampler, states.digest) | told
     return {
         "sampler": sampler,
         "n_paths": n_paths,
@@ -202,6 +192,19 @@ def _chunks(
         return found
     part = chunk_policy.paths_of_part(kept, n_paths, _workers())
     return found if part is None else {"chunk": part, "asked": asked, "whole": chunk}
+
+
+def _check_after_stop(until: Any, after_stop: Any) -> None:
+    check_choice("after_stop", after_stop, ("hold", "nan"))
+    if until is None and after_stop != "hold":
+        expected = "'hold', unless until= says when paths stop"
+        raise value_error("after_stop", expected, after_stop)
+
+
+def _first_on_nonfinite(policies: Policies, until: Any) -> Literal["raise", "keep"]:
+    """Return the policy of the trial: a path may leave the range of numbers after its stop."""
+    is_kept = policies.on_nonfinite in ("keep", "mask") or until is not None
+    return "keep" if is_kept else "raise"
 
 
 def _check_events(sampler: Sampler, rooms: Mapping[str, Any], cuts: bool) -> None:

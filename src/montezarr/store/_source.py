@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from montezarr.core.checks import type_error, value_error
@@ -31,7 +30,8 @@ from montezarr.statistics import Statistic
 from montezarr.statistics._built_in import built_in_statistics
 from montezarr.statistics._names import statistics_of
 from montezarr.store._arrays_by_path import check_arrays, too_many_paths
-from montezarr.store._codes import text_as_codes, text_of_run, with_text
+from montezarr.store._attributes import check_attributes, constant_of, plain_attribute
+from montezarr.store._codes import text_of_run, with_text
 from montezarr.store._run_to_write import run_to_write
 from montezarr.store._values import ChunkValues
 from montezarr.store.format import (
@@ -144,7 +144,7 @@ class ChunkSource:
             raise value_error("variables", "variables, or statistics, or both", [])
         coords = {str(name): c for name, c in self.ds.coords.items() if set(c.dims) <= used}
         text = text_of_run(self.run.recipe)
-        constants = tuple(_constant(name, c, text.get(name)) for name, c in coords.items())
+        constants = tuple(constant_of(name, c, text.get(name)) for name, c in coords.items())
         others = sorted(name for name, c in coords.items() if c.dims != (name,))
         if others:  # a coordinate that is no index is named in the attributes of variables
             attribute = {"coordinates": " ".join(others)}
@@ -190,7 +190,7 @@ class ChunkSource:
                 "Masked paths are NaN: take .astype(float), or choose on_error='raise'.",
             )  # fmt: skip
         fill: float = float("nan") if kind.kind == "f" else False if kind.kind == "b" else 0
-        _check_attributes(variable.name, source.attrs)
+        check_attributes(variable.name, source.attrs)
         if "masked_value" in source.encoding:
             fill = int(source.encoding["masked_value"])
         dims = tuple(str(dim) for dim in source.dims)
@@ -201,7 +201,7 @@ class ChunkSource:
             shape=variable.shape,
             dtype=kind.name,
             fill=fill,
-            attributes={str(k): _plain(k, v) for k, v in source.attrs.items()},
+            attributes={str(k): plain_attribute(k, v) for k, v in source.attrs.items()},
             scenarios=tuple(dim for dim in dims if dim in scenarios) if is_cut else (),
         )
 
@@ -363,7 +363,7 @@ def as_described(
         for key in [key for key in mine if key not in theirs]:
             del mine[key]
         for key, value in theirs.items():
-            if key not in mine or _plain(key, mine[key]) != value:
+            if key not in mine or plain_attribute(key, mine[key]) != value:
                 mine[key] = value
     return ds
 
@@ -468,49 +468,3 @@ def statistics_from(described: Mapping[str, Any]) -> Any:
     if isinstance(told, Mapping):
         return {name: [made(entry) for entry in entries] for name, entries in told.items()}
     return [made(entry) for entry in told]
-
-
-RESERVED = ("scale_factor", "add_offset", "_FillValue", "missing_value", "dtype", "_Unsigned")
-"""Attributes by which readers change stored values."""
-
-
-def _check_attributes(name: str, attributes: Mapping[Any, Any]) -> None:
-    for key in RESERVED:
-        if key in attributes:
-            raise value_error(
-                "ds", f"no attribute {key!r} of {name!r}, by which readers change values",
-                attributes[key], "Drop it, or rename it.",
-            )  # fmt: skip
-    if " since " in str(attributes.get("units", "")):
-        raise value_error(
-            "ds", f"units of {name!r} that readers take for numbers", attributes["units"],
-            "They would make dates of them: drop the attribute.",
-        )  # fmt: skip
-
-
-def _constant(name: str, coordinate: xr.DataArray, text: list[Any] | None) -> Constant:
-    variable = coordinate.variable
-    if text is not None and coordinate.dtype.kind in "UO" and coordinate.values.tolist() == text:
-        variable = text_as_codes(text)
-    if variable.dtype.kind in "mM":
-        variable = xr.conventions.encode_cf_variable(variable)
-    if variable.dtype.kind not in "iufb":
-        raise type_error(
-            "ds", f"numbers in the coordinate {name!r}", variable.dtype,
-            "A store holds no text: drop it, or make codes of it with flag_meanings.",
-        )  # fmt: skip
-    attributes = {str(k): _plain(k, v) for k, v in variable.attrs.items()}
-    dims = tuple(map(str, coordinate.dims))
-    return Constant(
-        name=check_name(name), dims=dims, values=np.asarray(variable.values), attributes=attributes
-    )
-
-
-def _plain(name: Any, value: Any) -> Any:
-    """Return an attribute in JSON types."""
-    if isinstance(value, (np.ndarray, np.generic)):
-        value = value.tolist()
-    try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError) as error:
-        raise value_error("ds", f"attributes that JSON can hold, in {name!r}", value) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 from montezarr.processes.networks._code import Source
 from montezarr.processes.networks._expressions import (
     LOGICAL,
-    TIME,
+    TIME_NAME,
     Expression,
     Name,
     Number,
@@ -29,7 +29,7 @@ ALL: Bounds = ("-infinity", "infinity")
 
 def varies(tree: Expression) -> bool:
     """Return whether a tree depends on the time."""
-    return any(name.name == TIME for name in names_in(tree))
+    return any(name.name == TIME_NAME for name in names_in(tree))
 
 
 def bounds_of(source: Source, tree: Expression, label: str) -> Bounds:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from montezarr.processes.networks._expressions import (
-    TIME,
+    TIME_NAME,
     Expression,
     source_of,
 )
@@ -50,7 +50,7 @@ class Source:
 
     def place(self, name: str) -> str:
         """Return the name in code of a species, a parameter, a constant or the time."""
-        if name == TIME:
+        if name == TIME_NAME:
             return "t"
         if name.startswith("#"):
             return f"c{name[1:]}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-TIME = "t"
+TIME_NAME = "t"
 """The name of the time in expressions."""
 
 INFIX = {"or": 1, "and": 2, "<": 4, "<=": 4, ">": 4, ">=": 4, "==": 4, "!=": 4,
@@ -88,7 +88,7 @@ def with_time_alone(condition: Expression) -> Expression | None:
     The time on the right is then the very number at which the comparison turns while the state is
     fixed. None if the time is in the condition other than in comparisons that are linear in it.
     """
-    if not any(name.name == TIME for name in names_in(condition)):
+    if not any(name.name == TIME_NAME for name in names_in(condition)):
         return condition
     assert isinstance(condition, Operation)
     if condition.function not in COMPARISONS:
@@ -101,13 +101,13 @@ def with_time_alone(condition: Expression) -> Expression | None:
     slope, rest = line
     function = COMPARISONS[condition.function] if slope < 0.0 else condition.function
     point = Operation("/", (Operation("neg", (rest,)), Number(slope)))
-    return Operation(function, (Name(TIME), point))
+    return Operation(function, (Name(TIME_NAME), point))
 
 
 def turning_points(condition: Expression) -> Iterator[Expression]:
     """Yield the times at which a condition may turn, in which the time stands alone."""
     if isinstance(condition, Operation):
-        if condition.function in COMPARISONS and condition.arguments[0] == Name(TIME):
+        if condition.function in COMPARISONS and condition.arguments[0] == Name(TIME_NAME):
             yield condition.arguments[1]
         else:
             for part in condition.arguments:
@@ -116,7 +116,7 @@ def turning_points(condition: Expression) -> Iterator[Expression]:
 
 def _line_in_time(tree: Expression) -> tuple[float, Expression] | None:
     """Return slope and rest of a tree that is linear in the time, with a number as its slope."""
-    if not any(name.name == TIME for name in names_in(tree)):
+    if not any(name.name == TIME_NAME for name in names_in(tree)):
         return 0.0, tree
     if isinstance(tree, Name):
         return 1.0, Number(0.0)

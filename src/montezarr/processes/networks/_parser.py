@@ -12,7 +12,7 @@ from montezarr.core.errors import ArgumentValueError
 from montezarr.processes.networks._expressions import (
     FUNCTIONS,
     INFIX,
-    TIME,
+    TIME_NAME,
     Expression,
     Name,
     Number,
@@ -28,7 +28,7 @@ COUNT_MAX = 2**53 - 1
 
 CONSTANTS = {"pi": 3.141592653589793}
 
-RESERVED = {*FUNCTIONS, *CONSTANTS, TIME, "and", "or", "not"}
+RESERVED = {*FUNCTIONS, *CONSTANTS, TIME_NAME, "and", "or", "not"}
 """Names that are no species and no parameter."""
 
 EVENT_NAMES = {"event", "event_time", "reaction", "n_events", "truncated"}

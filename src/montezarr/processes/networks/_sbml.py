@@ -13,7 +13,7 @@ from typing import Any
 from montezarr.core.checks import value_error
 from montezarr.core.optional import import_optional
 from montezarr.processes.networks._expressions import (
-    TIME,
+    TIME_NAME,
     Expression,
     Name,
     Number,
@@ -177,7 +177,7 @@ class _Model:
         constant = {key for key, value in self.parameters.items() if isinstance(value, float)}
         if not used <= constant or used & self._assigned():
             unsupported(f"the rate rule of {name!r}, unless its rate is constant")
-        slope = Operation("*", (tree, Name(TIME)))
+        slope = Operation("*", (tree, Name(TIME_NAME)))
         return Operation("+", (Name(self._name(_at_0(name))), slope))
 
     def _assigned(self) -> set[str]:

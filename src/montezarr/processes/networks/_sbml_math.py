@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from montezarr.core.errors import ArgumentValueError
 from montezarr.core.optional import import_optional
-from montezarr.processes.networks._expressions import TIME, Expression, Name, Number, Operation
+from montezarr.processes.networks._expressions import TIME_NAME, Expression, Name, Number, Operation
 
 AVOGADRO = 6.02214179e23
 """The number that SBML level 3 gives its symbol, section 3.4.6."""
@@ -44,7 +44,7 @@ def tree_of(node: Any, place: Callable[[str], Expression]) -> Expression:
         value = float(node.getValue())
         return unsupported("numbers that are not defined") if math.isnan(value) else Number(value)
     if kind == libsbml.AST_NAME_TIME:
-        return Name(TIME)
+        return Name(TIME_NAME)
     if kind == libsbml.AST_NAME_AVOGADRO:
         return Number(AVOGADRO)
     if kind == libsbml.AST_NAME:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from montezarr.core.checks import did_you_mean
 from montezarr.core.errors import ArgumentValueError
 from montezarr.processes.networks._expressions import (
-    TIME,
+    TIME_NAME,
     Expression,
     Name,
     Number,
@@ -106,7 +106,8 @@ class Structure:
     def depends_on_time(self) -> tuple[bool, ...]:
         """Whether the propensity of each reaction depends on the time itself."""
         return tuple(
-            any(name.name == TIME for name in names_in(tree)) for tree in self.whole_propensities
+            any(name.name == TIME_NAME for name in names_in(tree))
+            for tree in self.whole_propensities
         )
 
     @cached_property
@@ -224,7 +225,7 @@ def structure_of(
     ArgumentValueError
         With the position in a text.
     """
-    known = {*species, *(name for name, _ in parameters), TIME}
+    known = {*species, *(name for name, _ in parameters), TIME_NAME}
     definitions = _definitions(dict(parameters), known)
     found: list[Reaction] = []
     for i, text in enumerate(reactions):
@@ -297,7 +298,7 @@ def check_names(parser: Parser, tree: Expression, known: set[str]) -> None:
     """Raise for a name in an expression that is no species, no parameter and not the time."""
     for name in names_in(tree):
         if name.name not in known:
-            hint = did_you_mean(name.name, known - {TIME})
+            hint = did_you_mean(name.name, known - {TIME_NAME})
             if name.name == "N" and not hint:
                 hint = "Say what it is, as in parameters={'N': 'S + I + R'}."
             parser.fail("a species, a parameter or t", name.at, repr(name.name), hint)
