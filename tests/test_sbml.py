@@ -118,14 +118,20 @@ def test_amounts_names_rules_and_functions_are_read(tmp_path):
 TIME = '<csymbol encoding="text" definitionURL="http://www.sbml.org/sbml/symbols/time">t</csymbol>'
 
 
-def with_concentration(path):
-    """Make of the species F, which reactions do not change, a concentration of 1."""
-    amount = 'initialAmount="2.5" hasOnlySubstanceUnits="true"'
+def changed_in(path, changes):
     text = path.read_text(encoding="utf-8")
-    assert amount in text
-    concentration = 'initialConcentration="1" hasOnlySubstanceUnits="false"'
-    path.write_text(text.replace(amount, concentration), encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
     return path
+
+
+CONCENTRATION = [(
+    'initialAmount="2.5" hasOnlySubstanceUnits="true"',
+    'initialConcentration="1" hasOnlySubstanceUnits="false"',
+)]  # fmt: skip
+"""Changes that make of the species F, which reactions do not change, a concentration of 1."""
 
 
 def set_at_5(*assignments):
@@ -134,15 +140,17 @@ def set_at_5(*assignments):
         f'<eventAssignment variable="{name}">{MATH.format(math)}</eventAssignment>'
         for name, math in assignments
     )
+    if listed:
+        listed = f"<listOfEventAssignments>{listed}</listOfEventAssignments>"
     return (
         '<event useValuesFromTriggerTime="true"><trigger initialValue="true" persistent="true">'
-        f"{trigger}</trigger><listOfEventAssignments>{listed}</listOfEventAssignments></event>"
+        f"{trigger}</trigger>{listed}</event>"
     )
 
 
 def test_an_event_sets_the_concentration_of_a_species_that_reactions_do_not_change(tmp_path):
     path = written(tmp_path, law="<ci>F</ci>", events=set_at_5(("F", "<cn>5</cn>")))
-    network = mz.ReactionNetwork.from_sbml(with_concentration(path))
+    network = mz.ReactionNetwork.from_sbml(changed_in(path, CONCENTRATION))
     values = dict(network.parameters)
     assert values["F"] == 2.0
     assert values["total"] == "t_ + F / cell"
@@ -157,11 +165,8 @@ def test_an_event_sets_the_concentration_of_a_species_that_reactions_do_not_chan
 def test_an_event_that_sets_the_size_too_sets_the_concentration_in_the_new_size(name, tmp_path):
     sizes = "<apply><times/><cn>2</cn><ci>cell</ci></apply>"
     events = set_at_5(("cell", sizes), (name, "<cn>3</cn>"))
-    path = with_concentration(written(tmp_path, events=events))
-    path.write_text(
-        path.read_text(encoding="utf-8").replace('size="2" constant="true"', 'size="2"'
-                                                 ' constant="false"'), encoding="utf-8",
-    )  # fmt: skip
+    size = ('size="2" constant="true"', 'size="2" constant="false"')
+    path = changed_in(written(tmp_path, events=events), [*CONCENTRATION, size])
     network = mz.ReactionNetwork.from_sbml(path)
     expected = f"when t >= 5 set cell = 2 * cell, {name} = 3 * (2 * cell)"
     assert network.interventions == (expected,)
@@ -222,6 +227,63 @@ def test_a_file_that_is_no_sbml_is_refused(tmp_path):
     path = tmp_path / "model.xml"
     path.write_text("<sbml><model></sbml>", encoding="utf-8")
     with pytest.raises(ArgumentValueError, match="a valid SBML model"):
+        mz.ReactionNetwork.from_sbml(path)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "an SBML file that can be read, got '.*model.xml'. No such file"),
+        (b"<sbml>\xff</sbml>", "an SBML file in UTF-8, got '.*model.xml'"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(data, message, tmp_path):
+    path = tmp_path / "model.xml"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(ArgumentValueError, match=message):
+        mz.ReactionNetwork.from_sbml(path)
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
+    path = written(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert dict(mz.ReactionNetwork.from_sbml(path).species) == {"A": 100, "t_": 7}
+
+
+VERSION_2 = [
+    ("level3/version1", "level3/version2"), ('version="1"><model', 'version="2"><model'),
+    (' fast="false"', ""),
+]  # fmt: skip
+FIXED = [*VERSION_2, ('boundaryCondition="false"', 'boundaryCondition="true"')]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ([(' initialAmount="2.5"', "")], "a finite value of 'F' in the model, got 'none'"),
+        ([('"2.5"', '"INF"')], "a finite value of 'F' in the model, got inf"),
+        (FIXED, "a species that reactions can change in the model, got 'none'"),
+    ],
+)
+def test_a_value_that_a_model_lacks_is_named(changes, message, tmp_path):
+    path = changed_in(written(tmp_path, events=set_at_5() if changes is FIXED else ""), changes)
+    with pytest.raises(ArgumentValueError, match=message):
+        mz.ReactionNetwork.from_sbml(path)
+
+
+def test_an_event_that_sets_nothing_changes_nothing(tmp_path):
+    path = changed_in(written(tmp_path, events=set_at_5()), VERSION_2)
+    assert mz.ReactionNetwork.from_sbml(path).interventions == ()
+
+
+def test_a_name_of_what_is_no_quantity_is_refused(tmp_path):
+    other = REACTION.format(
+        law=MATH.format("<ci>R1</ci>"), id="R2", reversible="false", fast="false", number=1
+    )
+    end = "</listOfReactions>"
+    path = changed_in(written(tmp_path), [(end, other + end), *VERSION_2])
+    with pytest.raises(ArgumentValueError, match="the use of 'R1', which is no species"):
         mz.ReactionNetwork.from_sbml(path)
 
 

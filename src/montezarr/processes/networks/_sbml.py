@@ -6,6 +6,7 @@ time (the discrete stochastic reading of the test suite), so that amounts are nu
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,11 @@ def arguments_of(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     ArgumentValueError
-        If it is no valid SBML, or uses a feature that is not supported, which is named.
+        If it cannot be read, is no valid SBML, or uses a feature that is not supported, which is
+        named.
     """
     libsbml = import_optional("libsbml", extra="sbml", purpose="from_sbml")
-    text = Path(path).read_text(encoding="utf-8")
-    document = libsbml.readSBMLFromString(text)
+    document = libsbml.readSBMLFromString(_read(Path(path)))
     if document.getNumErrors(libsbml.LIBSBML_SEV_ERROR) or document.getModel() is None:
         raise value_error("path", "a valid SBML model", _first_error(libsbml, document))
     for package in range(document.getNumPlugins()):
@@ -52,6 +53,16 @@ def arguments_of(path: str | Path) -> dict[str, Any]:
         if document.convert(properties) != libsbml.LIBSBML_OPERATION_SUCCESS:
             unsupported(f"what the conversion {option!r} of libsbml cannot do")
     return _Model(document.getModel()).arguments()
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")  # with a byte order mark or without
+    except OSError as error:
+        problem = f"{error.strerror or error}."
+        raise value_error("path", "an SBML file that can be read", str(file), problem) from error
+    except UnicodeDecodeError as error:
+        raise value_error("path", "an SBML file in UTF-8", str(file)) from error
 
 
 def _first_error(libsbml: Any, document: Any) -> str:
@@ -93,10 +104,15 @@ class _Model:
         reactions = [
             text for one in _all(self.model.getListOfReactions()) for text in self._reaction(one)
         ]
-        changes = [self._intervention(one) for one in _all(self.model.getListOfEvents())]
+        # Events that set nothing change nothing.
+        events = [one for one in _all(self.model.getListOfEvents()) if one.getNumEventAssignments()]
+        changes = [self._intervention(one) for one in events]
+        if not self.species:
+            raise value_error("path", "a species that reactions can change in the model", "none")
         for name, value in self.parameters.items():
-            if isinstance(value, float) and value != value:
-                raise value_error("path", f"a value of {name!r} in the model", "none")
+            if isinstance(value, float) and not math.isfinite(value):
+                got = "none" if math.isnan(value) else value
+                raise value_error("path", f"a finite value of {name!r} in the model", got)
         return {
             "species": self.species, "parameters": self.parameters, "reactions": reactions,
             "interventions": changes,
@@ -232,8 +248,6 @@ class _Model:
             for one in _all(event.getListOfEventAssignments())
         }
         assignments = [f"{self._name(name)} = {text_of(self._set(name, trees))}" for name in trees]
-        if not assignments:
-            return f"{' '.join(parts)} set {next(iter(self.species))} = {next(iter(self.species))}"
         return f"{' '.join(parts)} set {', '.join(assignments)}"
 
     def _set(self, name: str, trees: dict[str, Expression]) -> Expression:
