@@ -13,7 +13,7 @@ from typing import Any
 from montezarr.core.checks import value_error
 from montezarr.core.optional import import_optional
 from montezarr.processes.networks._expressions import (
-    TIME_NAME,
+    TIME,
     Expression,
     Name,
     Number,
@@ -21,13 +21,10 @@ from montezarr.processes.networks._expressions import (
     names_in,
     text_of,
 )
-from montezarr.processes.networks._parser import EVENT_NAMES, RESERVED, RUN_NAMES
+from montezarr.processes.networks._parser import RESERVED
 from montezarr.processes.networks._sbml_math import tree_of, unsupported
 
-LEGAL = (
-    RESERVED | EVENT_NAMES | RUN_NAMES
-    | {"path", "time", "when", "after", "priority", "set", "late", "cancelled"}
-)  # fmt: skip
+LEGAL = RESERVED | {"path", "time", "when", "after", "priority", "set", "late", "cancelled"}
 """Names of SBML that get an underscore at their end, since they mean something else here."""
 
 
@@ -62,7 +59,7 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")  # with a byte order mark or without
     except OSError as error:
-        problem = f"{file.name}: {error.strerror or error}."
+        problem = f"{error.strerror or error}."
         raise value_error("path", "an SBML file that can be read", str(file), problem) from error
     except UnicodeDecodeError as error:
         raise value_error("path", "an SBML file in UTF-8", str(file)) from error
@@ -161,9 +158,6 @@ class _Model:
         if species.getBoundaryCondition():
             self.parameters[self._name(name)] = float(amount)
             return
-        if not math.isfinite(amount):
-            expected = f"a finite initial amount of {name!r} in the model"
-            raise value_error("path", expected, "none" if math.isnan(amount) else amount)
         if not abs(amount - round(amount)) <= 1e-9 * abs(amount) or amount < 0:
             raise value_error("path", f"a whole number of molecules of {name!r}", amount)
         self.species[self._name(name)] = round(amount)
@@ -177,7 +171,7 @@ class _Model:
         constant = {key for key, value in self.parameters.items() if isinstance(value, float)}
         if not used <= constant or used & self._assigned():
             unsupported(f"the rate rule of {name!r}, unless its rate is constant")
-        slope = Operation("*", (tree, Name(TIME_NAME)))
+        slope = Operation("*", (tree, Name(TIME)))
         return Operation("+", (Name(self._name(_at_0(name))), slope))
 
     def _assigned(self) -> set[str]:
