@@ -223,6 +223,24 @@ def test_what_is_not_supported_is_refused_by_its_name(changed, named, tmp_path):
     assert named in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [(("initialAmount=\"7\"", ""), "a finite initial amount of 't' in the model, got 'none'"),
+     (("initialAmount=\"7\"", "initialAmount=\"INF\""), "a finite initial amount of 't'")],
+)  # fmt: skip
+def test_an_initial_amount_that_is_no_number_is_refused_by_its_name(changed, message, tmp_path):
+    path = written(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").replace(*changed), encoding="utf-8")
+    with pytest.raises(ArgumentValueError, match=message):
+        mz.ReactionNetwork.from_sbml(path)
+
+
+def test_negative_and_long_numbers_keep_their_values(tmp_path):
+    law = "<apply><power/><cn>-3</cn><cn>2</cn></apply><cn>0.12345678901234566</cn>"
+    network = mz.ReactionNetwork.from_sbml(written(tmp_path, law=f"<apply><times/>{law}</apply>"))
+    assert network.reactions == ("1 A => 1 t_ @ (-3) ** 2 * 0.12345678901234566",)
+
+
 def test_a_file_that_is_no_sbml_is_refused(tmp_path):
     path = tmp_path / "model.xml"
     path.write_text("<sbml><model></sbml>", encoding="utf-8")
@@ -348,6 +366,54 @@ def test_an_error_in_an_intervention_has_its_position(text, message):
     with pytest.raises(ArgumentValueError) as caught:
         mz.ReactionNetwork(**{**STORY, "interventions": [text]})
     assert message in str(caught.value)
+
+
+def test_an_intervention_comes_where_its_line_in_the_time_is_met():
+    times = {
+        "17.6 * (t - 14.8) >= 3.2": 3.2 / 17.6 + 14.8,
+        "not 3.1 - 0.7 * t >= X / 3": 3.1 / 0.7,
+        "t * 1.1 == 7.7": 7.0,
+    }
+    network = mz.ReactionNetwork(
+        species={"X": 0, "B": 1}, reactions=["X -> 0 @ 1"], output="events",
+        interventions=[f"when {condition} set B = 7" for condition in times],
+    )  # fmt: skip
+    draws = mz.Draws.of(1, n=1, implementation="reference")
+    grid, x0 = mz.TimeGrid.of(1, 20.0), network.check_x0(None, "int64")
+    found, counts = network.sample_events(draws, grid, x0, 3)
+    assert counts.tolist() == [3]
+    assert found["reaction"][:, 0].tolist() == [2, 3, 1]
+    assert found["event_time"][:, 0] == pytest.approx(sorted(times.values()), rel=1e-14)
+
+
+AT_ONCE = "when A >= 1 from_start set A = 0", "when A < 1 set A = 1"
+IN_TURN = "when A >= 1 after 1e-9 from_start set A = 0", "when A < 1 after 1e-9 set A = 1"
+
+
+@pytest.mark.parametrize(
+    ("interventions", "message"),
+    [
+        (AT_ONCE, "at most 10,000 at one time, got more at t=0"),
+        (IN_TURN, "at most 15,000 events on a path"),
+    ],
+)
+@pytest.mark.parametrize("output", ["grid", "events"])
+def test_interventions_that_set_each_other_off_end_with_an_error(interventions, message, output):
+    network = mz.ReactionNetwork(
+        species={"A": 1}, reactions=["0 => A @ 0"], interventions=interventions, output=output,
+        event_limit=15_000,
+    )  # fmt: skip
+    draws = mz.Draws.of(1, n=1, implementation="reference")
+    arguments = draws, mz.TimeGrid.of(1, 1.0), network.check_x0(None, "int64")
+    with pytest.raises(ArgumentValueError, match=message):
+        network.sample(*arguments) if output == "grid" else network.sample_events(*arguments, 9)
+
+
+@pytest.mark.slow
+def test_interventions_that_set_each_other_off_end_in_compiled_code():
+    network = mz.ReactionNetwork(species={"A": 1}, reactions=["0 => A @ 0"], interventions=AT_ONCE)
+    with pytest.raises(SamplerError, match="'when A >= 1 from_start set A = 0': do they set each"):
+        mz.simulate(network, n_paths=2, T=1, dt=1.0, seed=1).A.compute()
 
 
 def test_an_intervention_that_sets_half_a_molecule_is_named():

@@ -13,7 +13,7 @@ from typing import Any
 from montezarr.core.checks import value_error
 from montezarr.core.optional import import_optional
 from montezarr.processes.networks._expressions import (
-    TIME,
+    TIME_NAME,
     Expression,
     Name,
     Number,
@@ -21,10 +21,13 @@ from montezarr.processes.networks._expressions import (
     names_in,
     text_of,
 )
-from montezarr.processes.networks._parser import RESERVED
+from montezarr.processes.networks._parser import EVENT_NAMES, RESERVED, RUN_NAMES
 from montezarr.processes.networks._sbml_math import tree_of, unsupported
 
-LEGAL = RESERVED | {"path", "time", "when", "after", "priority", "set", "late", "cancelled"}
+LEGAL = (
+    RESERVED | EVENT_NAMES | RUN_NAMES
+    | {"path", "time", "when", "after", "priority", "set", "late", "cancelled"}
+)  # fmt: skip
 """Names of SBML that get an underscore at their end, since they mean something else here."""
 
 
@@ -158,6 +161,9 @@ class _Model:
         if species.getBoundaryCondition():
             self.parameters[self._name(name)] = float(amount)
             return
+        if not math.isfinite(amount):
+            expected = f"a finite initial amount of {name!r} in the model"
+            raise value_error("path", expected, "none" if math.isnan(amount) else amount)
         if not abs(amount - round(amount)) <= 1e-9 * abs(amount) or amount < 0:
             raise value_error("path", f"a whole number of molecules of {name!r}", amount)
         self.species[self._name(name)] = round(amount)
@@ -171,7 +177,7 @@ class _Model:
         constant = {key for key, value in self.parameters.items() if isinstance(value, float)}
         if not used <= constant or used & self._assigned():
             unsupported(f"the rate rule of {name!r}, unless its rate is constant")
-        slope = Operation("*", (tree, Name(TIME)))
+        slope = Operation("*", (tree, Name(TIME_NAME)))
         return Operation("+", (Name(self._name(_at_0(name))), slope))
 
     def _assigned(self) -> set[str]:
