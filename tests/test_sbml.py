@@ -251,8 +251,8 @@ def test_a_file_that_is_no_sbml_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (None, "an SBML file that can be read, got '.*model.xml'. No such file"),
-        (b"<sbml>\xff</sbml>", "an SBML file in UTF-8, got '.*model.xml'"),
+        (None, "an SBML file that can be read, got .*model.xml: No such file"),
+        (b"<sbml>\xff</sbml>", "an SBML file in UTF-8, got .*model.xml"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(data, message, tmp_path):

@@ -17,7 +17,7 @@ from montezarr.processes.networks._expressions import (
 )
 from montezarr.processes.networks._structure import Structure
 
-RATE, COUNT, MANY, LARGE, BOUND = 1.0, 2.0, 3.0, 4.0, 5.0
+BAD_RATE, BAD_COUNT, TOO_MANY, TOO_LARGE, NO_BOUND = 1.0, 2.0, 3.0, 4.0, 5.0
 """Kinds of failures: of a rate, a negative number of molecules, too many events, a number of
 molecules that is too large, a rate without a bound."""
 
@@ -79,7 +79,7 @@ class Source:
         """Compute the propensity of a reaction, and fail if it is negative or NaN."""
         self.add(f"a{r} = {self.of(self.structure.propensities[r])}")
         if not self.structure.is_sure[r]:
-            self.fail_unless(f"a{r} >= 0.0", RATE, r, f"a{r}")
+            self.fail_unless(f"a{r} >= 0.0", BAD_RATE, r, f"a{r}")
 
     def first_propensities(self) -> None:
         """Compute all propensities at the start of a path, and check them.
@@ -90,7 +90,7 @@ class Source:
             self.propensity(r)
             if self.structure.is_sure[r]:
                 self.add(f"rate = {self.of(self.structure.rate(r))}")
-                self.fail_unless("rate >= 0.0", RATE, r, "rate")
+                self.fail_unless("rate >= 0.0", BAD_RATE, r, "rate")
 
     def total(self) -> str:
         """Compute sums of propensities, in order; return the name of the sum of all."""
@@ -98,7 +98,7 @@ class Source:
         for r in range(1, last + 1):
             self.add(f"b{r} = {'a0' if r == 1 else f'b{r - 1}'} + a{r}")
         total = f"b{last}" if last else "a0"
-        self.fail_unless(f"{total} < infinity", RATE, -1, total)
+        self.fail_unless(f"{total} < infinity", BAD_RATE, -1, total)
         return total
 
     def update(self, r: int) -> None:
@@ -110,9 +110,9 @@ class Source:
                 self.add(f"s{i} = s{i} {sign} {float(abs(change))!r}")
         for i, change in enumerate(changes):
             if change > 0:
-                self.fail_unless(f"s{i} <= largest", LARGE, r, f"s{i}")
+                self.fail_unless(f"s{i} <= largest", TOO_LARGE, r, f"s{i}")
             elif change < 0 and not self.structure.is_sure[r]:
-                self.fail_unless(f"s{i} >= 0.0", COUNT, r, f"a{r}")
+                self.fail_unless(f"s{i} >= 0.0", BAD_COUNT, r, f"a{r}")
 
     def fire(self, r: int) -> None:
         """Change the state by a reaction, and the propensities that it affects."""

@@ -10,8 +10,8 @@ from functools import lru_cache, partial
 
 from montezarr.processes.networks import _interventions as interventions
 from montezarr.processes.networks import _next_reaction as next_reaction
-from montezarr.processes.networks._code import MANY, Source
-from montezarr.processes.networks._streams import ROOM
+from montezarr.processes.networks._code import TOO_MANY, Source
+from montezarr.processes.networks._streams import NUMBERS_AT_ONCE
 from montezarr.processes.networks._structure import Structure
 from montezarr.processes.networks._thinning import propose, rates_now
 
@@ -77,7 +77,7 @@ def event_source(structure: Structure, kept: tuple[int, ...], method: str) -> st
 
 def _begun(structure: Structure, out: str) -> Source:
     source = Source(structure)
-    source.lines = HEAD.format(room=ROOM, out=out).splitlines()
+    source.lines = HEAD.format(room=NUMBERS_AT_ONCE, out=out).splitlines()
     source.depth = 1
     if structure.interventions:
         interventions.declare(source)
@@ -185,9 +185,9 @@ def _draw(source: Source) -> None:
     with source.block("if used == size:"):
         source.add("event += size")
         with source.block("if event >= most:"):
-            source.fail(MANY, -1, "0.0")
+            source.fail(TOO_MANY, -1, "0.0")
         source.add(
-            f"size = min({ROOM}, 16 if event == 0 else event, most - event)",
+            f"size = min({NUMBERS_AT_ONCE}, 16 if event == 0 else event, most - event)",
             "used = 0",
             "events_from(key0, key1, first + j, event, waits, choices, words, size)",
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from montezarr.processes.networks._code import MANY, Source
+from montezarr.processes.networks._code import TOO_MANY, Source
 from montezarr.processes.networks._expressions import turning_points
 from montezarr.processes.networks._parser import Intervention
 
@@ -19,7 +19,7 @@ WAITING = 64
 AT_ONCE = 10_000
 """Interventions that may be executed at one time, on a path."""
 
-VALUE, CROWD, ENDLESS = 6.0, 7.0, 8.0
+BAD_VALUE, CROWD, ENDLESS = 6.0, 7.0, 8.0
 """Kinds of failures: of a value that is set, of too many that wait, of too many at one time."""
 
 
@@ -59,7 +59,7 @@ def settle(source: Source, executed: Callable[[int], None]) -> None:
             source.add("break")
         source.add("one, at_once, done = which_one[pick], at_once + 1, done + 1")
         source.fail_unless(f"at_once <= {AT_ONCE}", ENDLESS, -1, "float(one)")
-        source.fail_unless("done <= most", MANY, -1, "0.0")
+        source.fail_unless("done <= most", TOO_MANY, -1, "0.0")
         for m, one in enumerate(structure.interventions):
             with source.block(f"if one == {m}:"):
                 _execute(source, m, one, executed)
@@ -109,7 +109,7 @@ def _execute(source: Source, m: int, one: Intervention, executed: Callable[[int]
     for i, name in enumerate(names):
         if name in source.structure.species:
             whole = f"n{i} >= 0.0 and n{i} == np.floor(n{i}) and n{i} <= largest"
-            source.fail_unless(whole, VALUE, m, f"n{i}")
+            source.fail_unless(whole, BAD_VALUE, m, f"n{i}")
         source.add(f"{source.place(name)} = n{i}")
     executed(m)
 

@@ -14,14 +14,14 @@ from montezarr.core.tunables.scheduling import LOOP_CALL_SECONDS
 from montezarr.processes.networks._functions import compiled_functions, python_functions
 from montezarr.processes.networks._streams import compiled_streams, python_streams
 
-LOOPS_KEPT = 64
+NETWORK_LOOPS_KEPT = 64
 """Compiled loops that are kept."""
 
 Loop = Callable[[int, int], None]
 """A loop over the paths low ... high-1 of a range."""
 
 
-@lru_cache(maxsize=LOOPS_KEPT)
+@lru_cache(maxsize=NETWORK_LOOPS_KEPT)
 def compiled_loop(text: str) -> Any:
     """Return the loop of a source, compiled without the GIL when it is called first."""
     from numba import njit  # imported here to keep the import of montezarr quick
@@ -31,7 +31,7 @@ def compiled_loop(text: str) -> Any:
     )
 
 
-@lru_cache(maxsize=LOOPS_KEPT)
+@lru_cache(maxsize=NETWORK_LOOPS_KEPT)
 def python_loop(text: str) -> Any:
     """Return the loop of a source in Python: slow, and the specification of the compiled one."""
     return _made(text, {**python_functions(), **python_streams()})

@@ -15,10 +15,10 @@ from montezarr.core.errors import ArgumentValueError
 from montezarr.processes._base import EventVariable, Process, Rows
 from montezarr.processes._per_path import check_lengths
 from montezarr.processes.networks import _loops
-from montezarr.processes.networks._code import BOUND, COUNT, FAILURE, LARGE, RATE
+from montezarr.processes.networks._code import BAD_COUNT, BAD_RATE, FAILURE, NO_BOUND, TOO_LARGE
 from montezarr.processes.networks._direct import event_source, grid_source
 from montezarr.processes.networks._expressions import text_of
-from montezarr.processes.networks._interventions import AT_ONCE, CROWD, ENDLESS, VALUE, WAITING
+from montezarr.processes.networks._interventions import AT_ONCE, BAD_VALUE, CROWD, ENDLESS, WAITING
 from montezarr.processes.networks._parser import COUNT_MAX
 from montezarr.processes.networks._structure import Structure
 from montezarr.processes.time_grid import TimeGrid
@@ -198,29 +198,29 @@ def _failure(numbers: Numbers, failed: Rows, dtype: Any) -> ArgumentValueError:
         for name, count in zip(structure.species, failed[FAILURE:].tolist(), strict=True)
     )
     at = f"at t={t:.6g} in the state {state}"
-    if kind == RATE and reaction < 0:
+    if kind == BAD_RATE and reaction < 0:
         return ArgumentValueError(f"rates: expected a finite sum, got {rate!r} {at}.")
-    if kind in (RATE, COUNT, LARGE, BOUND):
+    if kind in (BAD_RATE, BAD_COUNT, TOO_LARGE, NO_BOUND):
         text = structure.reactions[int(reaction)].text
-        if kind == LARGE:
+        if kind == TOO_LARGE:
             most = f"{largest_count(dtype):,} (dtype {dtype})"
             return ArgumentValueError(
                 f"reaction {text!r}: expected numbers of molecules up to {most}, got {rate:.17g}"
                 f" {at}."
             )
-        if kind == BOUND:
+        if kind == NO_BOUND:
             return ArgumentValueError(
                 f"rate of {text!r}: expected a finite bound over the next moment, got {rate!r}"
                 f" {at}. It is infinite or undefined there, or has a form that cannot be bounded,"
                 " such as tan, or 1 / (1 + sin(t)), which divides by what may be 0."
             )
-        if kind == RATE:
+        if kind == BAD_RATE:
             return ArgumentValueError(f"rate of {text!r}: expected >= 0, got {rate!r} {at}.")
         return ArgumentValueError(
             f"reaction {text!r}: expected its reactants to be there, got a negative number {at}."
             " Its rate must be 0 where they are not."
         )
-    if kind == VALUE:
+    if kind == BAD_VALUE:
         one = structure.interventions[int(reaction)]
         return ArgumentValueError(
             f"intervention {one.text!r}: expected numbers of molecules, whole and from 0 to"

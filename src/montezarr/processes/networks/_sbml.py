@@ -62,10 +62,10 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")  # with a byte order mark or without
     except OSError as error:
-        problem = f"{error.strerror or error}."
+        problem = f"{file.name}: {error.strerror or error}."
         raise value_error("path", "an SBML file that can be read", str(file), problem) from error
     except UnicodeDecodeError as error:
-        raise value_error("path", "an SBML file in UTF-8", str(file)) from error
+        raise value_error("path", "an SBML file in UTF-8", str(file), f"{file.name}.") from error
 
 
 def _first_error(libsbml: Any, document: Any) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from montezarr.random.draws import reference
 
-ROOM = 128
+NUMBERS_AT_ONCE = 128
 """Events for which a path has numbers at once; for the first ones fewer."""
 
 

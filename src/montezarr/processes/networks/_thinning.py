@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from montezarr.processes.networks._bounds import bounds_of
-from montezarr.processes.networks._code import BOUND, RATE, Source
+from montezarr.processes.networks._code import BAD_RATE, NO_BOUND, Source
 
 SLACK = 1.0 + 1e-12
 """By which a bound is larger than computed, for what rounding makes of a rate."""
@@ -28,7 +28,7 @@ def bound_window(source: Source) -> str:
         _, high = bounds_of(source, tree, str(r))
         source.add(f"m{r} = {high}")
         with source.block(f"if m{r} < 0.0:"):
-            source.fail(RATE, r, f"m{r}")
+            source.fail(BAD_RATE, r, f"m{r}")
         source.add(f"m{r} = m{r} * {SLACK!r}")
         names.append(f"m{r}")
     source.add(f"most_rate = {' + '.join(names)}")
@@ -48,8 +48,8 @@ def propose(source: Source, draw: Callable[[], None], stop: Callable[[], None]) 
         with source.block("if not (t + window > t):"):
             for r, varies in enumerate(source.structure.depends_on_time):
                 if varies:
-                    source.fail_unless(f"m{r} < infinity", BOUND, r, f"m{r}")
-            source.fail(RATE, -1, "most_rate")
+                    source.fail_unless(f"m{r} < infinity", NO_BOUND, r, f"m{r}")
+            source.fail(BAD_RATE, -1, "most_rate")
         source.add("continue")
     draw()
     source.add("after = t + waits[used] / most_rate if most_rate > 0.0 else infinity")
