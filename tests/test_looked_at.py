@@ -195,6 +195,7 @@ def test_a_slice_by_dask_of_scenarios_has_the_values_of_whole_paths():
     for choose in (
         lambda x: x.isel(time=-1), lambda x: x.sel(sigma=0.2), lambda x: x.isel(path=[7, 4000]),
         lambda x: x.isel(sigma=[2, 0], path=5, time=slice(2, 9, 3)),
+        lambda x: x.isel(path=slice(0, 0)), lambda x: x.isel(path=slice(0, 0), time=-1),
     ):  # fmt: skip
         xr.testing.assert_identical(choose(x).compute(), choose(whole))
 

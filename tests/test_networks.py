@@ -447,3 +447,12 @@ def test_more_people_cannot_be_infected_than_there_are():
     for kind in (mz.SIR, mz.SIS):
         with pytest.raises(ValueError, match="infected: expected at most the population, 5, got 6"):
             kind(beta=1.0, gamma=1.0, population=5, infected=6)
+
+
+def test_a_delay_that_is_no_number_is_an_error():
+    network = mz.ReactionNetwork(
+        species={"A": 0, "B": 0}, reactions=["0 -> B @ 1"],
+        interventions=["when t >= 2 after A / A set A = 7"],
+    )  # fmt: skip
+    with pytest.raises(mz.SamplerError, match="expected a delay, got NaN at t=2"):
+        mz.simulate(network, 3, T=5, dt=1.0, seed=1).compute(scheduler="synchronous")

@@ -48,7 +48,11 @@ class RunTask:
         if TIME in variable.dims:
             axis = variable.dims_with_paths.index(TIME)
             sampler, taken[axis] = _at_times(sampler, taken[axis])
-        block = as_block(sample_range(sampler, start, stop), sampler.leads)
+        if start == stop:
+            shape = *variable.shape(sampler.n_times), 0
+            block = as_block({variable.name: np.empty(shape, variable.dtype)}, sampler.leads)
+        else:
+            block = as_block(sample_range(sampler, start, stop), sampler.leads)
         for axis in reversed(range(block.ndim)):  # each alone: two arrays would go together
             block = block[(slice(None),) * axis + (taken[axis],)]
         new = tuple(i if i is None else slice(None) for i in index if not isinstance(i, Integral))

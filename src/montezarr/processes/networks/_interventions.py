@@ -19,7 +19,7 @@ WAITING = 64
 AT_ONCE = 10_000
 """Interventions that may be executed at one time, on a path."""
 
-BAD_VALUE, CROWD, ENDLESS = 6.0, 7.0, 8.0
+BAD_VALUE, CROWD, ENDLESS, NO_DELAY = 6.0, 7.0, 8.0, 9.0
 """Kinds of failures: of a value that is set, of too many that wait, of too many at one time."""
 
 
@@ -76,8 +76,9 @@ def _trigger(source: Source, m: int, one: Intervention) -> None:
     source.add(f"v = {source.of(one.condition)}")
     with source.block(f"if v and not u{m}:"):
         source.fail_unless(f"waiting < {WAITING}", CROWD, -1, "0.0")
-        delay = "0.0" if one.delay is None else f"f_max(0.0, {source.of(one.delay)})"
-        source.add(f"due[waiting] = t + {delay}", f"which_one[waiting] = {m}")
+        source.add(f"delay = {'0.0' if one.delay is None else source.of(one.delay)}")
+        source.fail_unless("delay == delay", NO_DELAY, m, "delay")
+        source.add("due[waiting] = t + f_max(0.0, delay)", f"which_one[waiting] = {m}")
         if not one.late:
             for i, (_, tree) in enumerate(one.assignments):
                 source.add(f"new[waiting, {i}] = {source.of(tree)}")

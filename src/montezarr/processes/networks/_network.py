@@ -18,7 +18,14 @@ from montezarr.processes.networks import _loops
 from montezarr.processes.networks._code import BAD_COUNT, BAD_RATE, FAILURE, NO_BOUND, TOO_LARGE
 from montezarr.processes.networks._direct import event_source, grid_source
 from montezarr.processes.networks._expressions import text_of
-from montezarr.processes.networks._interventions import AT_ONCE, BAD_VALUE, CROWD, ENDLESS, WAITING
+from montezarr.processes.networks._interventions import (
+    AT_ONCE,
+    BAD_VALUE,
+    CROWD,
+    ENDLESS,
+    NO_DELAY,
+    WAITING,
+)
 from montezarr.processes.networks._parser import COUNT_MAX
 from montezarr.processes.networks._structure import Structure
 from montezarr.processes.time_grid import TimeGrid
@@ -226,6 +233,9 @@ def _failure(numbers: Numbers, failed: Rows, dtype: Any) -> ArgumentValueError:
             f"intervention {one.text!r}: expected numbers of molecules, whole and from 0 to"
             f" {largest_count(dtype):,}, got {rate!r} {at}."
         )
+    if kind == NO_DELAY:
+        one = structure.interventions[int(reaction)]
+        return ArgumentValueError(f"intervention {one.text!r}: expected a delay, got NaN {at}.")
     if kind == CROWD:
         return ArgumentValueError(
             f"interventions: expected at most {WAITING} that wait for their time, got more {at}."
