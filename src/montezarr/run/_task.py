@@ -64,14 +64,16 @@ def _span(taken: Any, n_paths: int) -> tuple[int, int, Any]:
     if isinstance(taken, Integral):
         path = range(n_paths)[taken]
         return path, path + 1, 0
-    paths = range(n_paths)[taken] if isinstance(taken, slice) else np.asarray(taken)
-    if not len(paths):
+    if isinstance(taken, slice):
+        start, stop, step = taken.indices(n_paths)
+        if step == 1:
+            return start, max(start, stop), slice(None)
+        taken = np.arange(start, stop, step)
+    paths = np.asarray(taken)
+    if not paths.size:
         return 0, 0, slice(0)
-    start = int(min(paths[0], paths[-1]) if isinstance(paths, range) else paths.min())
-    stop = 1 + int(max(paths[0], paths[-1]) if isinstance(paths, range) else paths.max())
-    if isinstance(paths, range) and paths.step == 1:
-        return start, stop, slice(None)
-    return start, stop, np.asarray(paths) - start
+    start = int(paths.min())
+    return start, int(paths.max()) + 1, paths - start
 
 
 def _at_times(sampler: Sampler, taken: Any) -> tuple[Sampler, Any]:

@@ -16,7 +16,7 @@ from montezarr.processes import Process
 from montezarr.samplers._base import Sampler
 from montezarr.samplers.encode import encode
 from montezarr.samplers.returned import ReturnedVariable, ReturnedVariables
-from montezarr.samplers.schema import EVENT, EVENT_TIME, Asked, Variable, rooms_of
+from montezarr.samplers.schema import EVENT, EVENT_TIME, Asked, Variable, padding_in, rooms_of
 
 TRUNCATED = "truncated"
 """Variable of a run that cuts longer paths off: 1 for a path that was cut, else 0."""
@@ -282,17 +282,18 @@ def of_process(
     SamplerError
         If there is no room for the events of a path.
     """
-    out: dict[str, NDArray[Any]] = {}
-    for variable in sampler.variables:
-        if variable.has_events:
-            if not variable.cuts and counts.max(initial=0) > variable.room:
-                raise _no_room(sampler, None, None, f"more than {variable.room:,}", variable)
-            array = values[variable.name]
-            places = np.arange(variable.room).reshape(-1, *[1] * (array.ndim - 1))
-            array[np.broadcast_to(places >= counts, array.shape)] = variable.masked
-            out[variable.name] = array
-    lengths = dict.fromkeys(out, counts.reshape(len(counts)))
-    return out | numbers_of(sampler, lengths, 0, None)
+    events = [variable for variable in sampler.variables if variable.has_events]
+    for variable in events:
+        if not variable.cuts and counts.max(initial=0) > variable.room:
+            raise _no_room(sampler, None, None, f"more than {variable.room:,}", variable)
+    lengths = dict.fromkeys((variable.name for variable in events), counts.reshape(len(counts)))
+    out = {variable.name: values[variable.name] for variable in events}
+    out |= numbers_of(sampler, lengths, 0, None)
+    for variable in events:
+        array = out[variable.name]
+        padding = padding_in(variable, sampler.variables, out)
+        array[np.broadcast_to(padding, array.shape)] = variable.masked
+    return out
 
 
 # --- drawn by blocks ----------------------------------------------------------------------------
